@@ -1,0 +1,1 @@
+"""Built-in families and carriers, registered the way a stranger's plugin is."""

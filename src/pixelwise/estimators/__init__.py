@@ -1,0 +1,1 @@
+"""Meta-estimators that fit and apply any scikit-learn compatible estimator on rasters."""

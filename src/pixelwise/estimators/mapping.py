@@ -1,0 +1,243 @@
+"""From a raster to a map: blocks of pixels through a fitted estimator, and back onto the grid."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from pixelwise.errors import MissingDataError, MissingDataWarning
+from pixelwise.estimators.nan_support import takes_nan
+from pixelwise.families import EstimatorFamily, OutputType
+from pixelwise.plugins import plugins
+from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
+from pixelwise.raster.lazy import map_chunks
+from pixelwise.table.layout import Layout, ToPixelMajor, pixel_rows
+from pixelwise.table.missing import NanPolicy, as_policy, missing_values, refuse_missing, rows_with_nan, table_dtype, valid_rows
+from pixelwise.table.pixels import PixelTable, band_order
+
+__all__ = ["RasterMapping", "is_fitted", "output_type"]
+
+#: Pixels that are predicted at a time: more would leave the processor's cache and cost more a pixel.
+_BLOCK = 262_144
+#: Most bytes of one such table in float64, for rasters with hundreds of bands.
+_BLOCK_BYTES = 32 * 2**20
+
+
+@functools.lru_cache(maxsize=64)
+def output_type(family: EstimatorFamily, codes: tuple[float, ...], dtype: str | None, fill: float | None) -> OutputType:
+    """Return the checked dtype and fill of a map; remembered, because every chip asks."""
+    return family.output_type(codes, dtype=dtype, fill_value=fill)
+
+
+class RasterMapping:
+    """How a fitted meta-estimator is applied; mixed into `PixelwiseBase`, which says how it is fitted."""
+
+    _kind = "classifier"
+    estimator: Any
+    nan: NanPolicy | str
+    fill_value: float | None
+    output_dtype: Any
+    adapter: Layout | None
+
+    def _family(self) -> EstimatorFamily:
+        return plugins().family_of(self.estimator, self._kind)
+
+    def _dtype(self) -> str | None:
+        return None if self.output_dtype is None else np.dtype(self.output_dtype).name
+
+    def _fill(self, policy: NanPolicy) -> float | None:
+        return policy.fill_value if self.fill_value is None else self.fill_value
+
+    def _codes(self) -> tuple[float, ...]:
+        return ()
+
+    def _names(self) -> tuple[str, ...] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else tuple(names)
+
+    def _fitted(self) -> Any:
+        inner = self.__dict__.get("estimator_")
+        if inner is None:
+            if not is_fitted(self.estimator):
+                raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit, or wrap a fitted estimator")
+            inner = self.estimator
+        return inner
+
+    def _apply(self, X: Any, method: str) -> Any:
+        """Call a method of the fitted estimator on a raster or a table."""
+        if is_raster(X):
+            return self._map(X, method)
+        inner = self._fitted()
+        return self._decode(getattr(inner, method)(self._table(X, inner, method)), method)
+
+    def _table(self, X: Any, inner: Any, method: str) -> Any:
+        if not isinstance(X, PixelTable):
+            return X if "estimator_" not in self.__dict__ else self._validated(X, reset=False)
+        forward = method != "inverse_transform"
+        columns = band_order(self._names(), X.band_names, X.shape[1], self.n_features_in_) if forward else slice(None)
+        values = np.asarray(X)[:, columns]
+        if not forward:
+            return values
+        used = self.__dict__.get("used_bands_")
+        values = values if used is None or used.all() else values[:, used]
+        gaps = np.isnan(values)
+        if "imputer_" in self.__dict__ and gaps.any():
+            values = self.imputer_.transform(values)
+        elif gaps.any() and not takes_nan(inner, values.shape[1], method, self._family()):
+            raise MissingDataError(
+                f"{gaps.any(axis=1).sum()} of {len(X)} pixels lack data and {type(inner).__name__} does not take NaN: "
+                f"drop them with extract_pixels(nan='drop'), or use nan='impute'"
+            )
+        return _named(inner, values)
+
+    def _map(self, X: Any, method: str) -> Any:
+        """Predict a raster block by block; this loop is the hot path."""
+        raster = unwrap(X)
+        inner = self._fitted()
+        if raster.is_lazy:
+            return rewrap(map_chunks(functools.partial(self._map, method=method), raster), X)
+        policy, layout = as_policy(self.nan), self.__dict__.get("adapter") or ToPixelMajor()
+        flat = layout.flatten(raster.cube)
+        columns, how = self._reading(layout.names(raster), len(flat), policy, inner, method)
+        flat = flat if isinstance(columns, slice) else flat[columns]
+        names, nodata = np.asarray(raster.names)[columns].tolist(), np.asarray(raster.nodata, dtype=object)[columns].tolist()
+        marks, dtype = missing_values(flat.dtype, names, nodata, policy), table_dtype(flat.dtype)
+        mask = None if raster.mask is None else _flat_mask(raster.mask, layout, columns)
+        call, n = getattr(inner, method), flat.shape[1]
+        step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
+        out: np.ndarray | None = None
+        pair = OutputType("float32", float("nan"))
+        for start in range(0, n, step):
+            part, hidden = flat[:, start : start + step], None if mask is None else mask[..., start : start + step]
+            valid, missing = valid_rows(part, marks, hidden, policy, "complete" if how in ("mask", "raise") else "any")
+            if how == "raise" and valid is not None:
+                refuse_missing(int((~valid).sum()), len(valid), "the raster")
+            if valid is not None and not valid.any():
+                continue
+            rows = pixel_rows(part, valid, dtype) if not missing else rows_with_nan(part, valid, missing, dtype)
+            rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
+            result = self._coded(call(_named(inner, rows)), method)
+            if out is None:
+                pair, shape = self._pair(method, policy), result.shape[1:]
+                out = np.full((*shape, n), pair.fill_value, pair.dtype)
+            result = _fitting(result, pair, policy)
+            block = out[..., start : start + step]
+            block[..., slice(None) if valid is None else valid] = result.T
+        if out is None:
+            out, pair = self._nothing(raster, inner, len(flat), n, method, policy)
+            if not isinstance(X, Raster):
+                _report_nothing(flat, marks, names, policy)
+        values = layout.unflatten(out, raster.cube.shape)
+        values = values if out.ndim > 1 else values[0]
+        attrs, bands = self._describe(method, values)
+        return rewrap(Raster(values, raster.grid, bands, (pair.fill_value,), attrs=attrs, name=method), X)
+
+    def _reading(
+        self, given: tuple[str, ...] | None, n_given: int, policy: NanPolicy, inner: Any, method: str
+    ) -> tuple[Any, str]:
+        """Return which features to take in which order, and what to do with missing ones."""
+        how = "mask" if policy.on_input == "drop" else policy.on_input
+        if method == "inverse_transform":
+            return slice(None), "mask"
+        names, n_features = self._names(), getattr(self, "n_features_in_", None)
+        if names is not None and given is None:
+            warnings.warn(
+                f"X has no band names, but {type(self).__name__} was fitted with band names; bands are taken in their order",
+                UserWarning,
+                stacklevel=4,
+            )
+        columns = band_order(names, given, n_given, n_features)
+        used = self.__dict__.get("used_bands_")
+        if used is not None and not used.all():
+            columns = np.arange(n_given)[columns][used]
+        if how == "auto":
+            count = n_given if isinstance(columns, slice) else len(columns)
+            how = "propagate" if takes_nan(inner, count, method, self._family()) else "mask"
+        if how == "impute" and "imputer_" not in self.__dict__:
+            how = "mask"
+        return columns, how
+
+    def _coded(self, result: Any, method: str) -> np.ndarray:
+        """Return predictions as numbers."""
+        return np.asarray(result)
+
+    def _decode(self, result: Any, method: str) -> Any:
+        """Return predictions of a table as the labels that came in."""
+        return result
+
+    def _pair(self, method: str, policy: NanPolicy) -> OutputType:
+        own = method == "predict" or (self._kind == "transformer" and method == "transform")
+        if own:
+            return output_type(self._family(), self._codes(), self._dtype(), self._fill(policy))
+        return OutputType("float32", float("nan"))
+
+    def _nothing(
+        self, raster: Raster, inner: Any, n_features: int, n: int, method: str, policy: NanPolicy
+    ) -> tuple[np.ndarray, OutputType]:
+        """Return a map of nothing but fill, where no pixel could be predicted."""
+        probe = self._coded(getattr(inner, method)(_named(inner, np.zeros((1, n_features), np.float32))), method)
+        pair = self._pair(method, policy)
+        return np.full((*probe.shape[1:], n), pair.fill_value, pair.dtype), pair
+
+    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        """Return attributes and band names of a map."""
+        bands = None
+        if values.ndim > 2:
+            bands = tuple(f"{method}_{number}" for number in range(1, len(values) + 1))
+        return {"long_name": method}, bands
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator has been fitted."""
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def _named(inner: Any, rows: np.ndarray) -> Any:
+    names = getattr(inner, "feature_names_in_", None)
+    return rows if names is None or len(names) != rows.shape[1] else pd.DataFrame(rows, columns=names)
+
+
+def _flat_mask(mask: np.ndarray, layout: Layout, columns: Any) -> np.ndarray:
+    flat: np.ndarray = layout.flatten(mask if mask.ndim > 2 else mask[None])
+    return flat[columns] if mask.ndim > 2 else flat[0]
+
+
+def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> np.ndarray:
+    """Return predictions that the output dtype holds."""
+    if result.dtype.kind != "f" or policy.on_output == "propagate":
+        return result
+    finite = np.isfinite(result)
+    if not finite.all():
+        if policy.on_output == "raise":
+            raise MissingDataError(f"{(~finite).sum()} predictions are not finite: look at the inputs, or use on_output='fill'")
+        result = np.where(finite, result, pair.fill_value)
+    kind = np.dtype(pair.dtype)
+    if kind.kind == "f":
+        return result
+    whole, limits = np.rint(result), np.iinfo(kind)
+    outside = (whole < limits.min) | (whole > limits.max)
+    if outside.any():
+        raise MissingDataError(f"prediction {whole[outside].ravel()[0]:g} does not exist in {pair.dtype}: use output_dtype='float32'")
+    return whole
+
+
+def _report_nothing(flat: np.ndarray, marks: Any, names: list[str], policy: NanPolicy) -> None:
+    """Say which bands are to blame for a map without a single predicted pixel; a chip of a larger raster says nothing."""
+    _, missing = valid_rows(flat, marks, None, policy, "any")
+    empty = [name for name, gaps in zip(names, missing, strict=True) if gaps is not None and gaps.all()]
+    blame = f"band {', '.join(empty)} has no valid pixel" if empty else "each pixel lacks data in some band"
+    warnings.warn(
+        f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, or use nan='propagate'",
+        MissingDataWarning,
+        stacklevel=4,
+    )

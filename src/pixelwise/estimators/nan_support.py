@@ -1,0 +1,83 @@
+"""Whether an estimator takes NaN: asked of the fitted one, guessed from the composition before."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils import get_tags
+
+from pixelwise.families import EstimatorFamily
+
+__all__ = ["expects_nan", "takes_nan"]
+
+
+def takes_nan(estimator: Any, n_features: int, method: str, family: EstimatorFamily) -> bool:
+    """Ask a fitted estimator whether it takes NaN, by giving it one row of them.
+
+    Tags cannot tell, because those of composites do not speak for their parts.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted.
+    n_features : int
+        Number of columns.
+    method : str
+        The method that will be called.
+    family : EstimatorFamily
+        May know the answer.
+
+    Returns
+    -------
+    bool
+    """
+    if family.accepts_nan is not None:
+        return family.accepts_nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            getattr(estimator, method)(np.full((1, n_features), np.nan))
+        # Any error of any third-party estimator means the same: it does not take NaN.
+        except Exception:
+            return False
+    return True
+
+
+def expects_nan(estimator: Any, family: EstimatorFamily) -> bool:
+    """Guess from its composition whether an estimator that is not fitted yet will take NaN.
+
+    Parameters
+    ----------
+    estimator : object
+        Maybe a Pipeline or a search.
+    family : EstimatorFamily
+        May know the answer.
+
+    Returns
+    -------
+    bool
+    """
+    if family.accepts_nan is not None:
+        return family.accepts_nan
+    for step in _steps(estimator):
+        if type(step).__module__.startswith("sklearn.impute"):
+            return True
+        try:
+            allowed = bool(get_tags(step).input_tags.allow_nan)
+        # An estimator from before scikit-learn's tags says nothing.
+        except AttributeError:
+            return False
+        if not allowed:
+            return False
+    return True
+
+
+def _steps(estimator: Any) -> list[Any]:
+    if getattr(estimator, "steps", None):
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        return [part for step in steps for part in _steps(step)]
+    if hasattr(estimator, "estimator") and hasattr(estimator, "fit"):
+        return _steps(estimator.estimator)
+    return [estimator]

@@ -1,0 +1,547 @@
+"""PixelwiseClassifier, PixelwiseRegressor, PixelwiseTransformer, PixelwiseClusterer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, ClusterMixin, RegressorMixin, TransformerMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.validation import column_or_1d
+
+from pixelwise.errors import LabelError
+from pixelwise.estimators.base import PixelwiseBase, delegates, is_rasters
+from pixelwise.estimators.mapping import output_type
+from pixelwise.families import EstimatorFamily
+from pixelwise.raster.carriers import Raster, rewrap, unwrap
+from pixelwise.table.layout import ToPixelMajor
+from pixelwise.table.missing import NanPolicy, as_policy
+from pixelwise.table.pixels import PixelTable
+
+__all__ = ["PixelwiseClassifier", "PixelwiseClusterer", "PixelwiseRegressor", "PixelwiseTransformer"]
+
+
+class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
+    """Fit any classifier on pixels, and predict tables or whole rasters.
+
+    On tables it behaves as the classifier that it wraps. On a raster, ``predict`` returns a map in the type that came in, with CRS, transform and nodata. Text
+    labels become codes 0, 1, 2 ... in a map, named by its CF attributes ``flag_values`` and ``flag_meanings``.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Any scikit-learn compatible classifier: a Pipeline, a search, a booster. A fitted one is usable at once.
+    nan : NanPolicy or str, default="mask"
+        What happens to pixels that lack data: see `NanPolicy`.
+    fill_value : int, float or None, default=None
+        What stands in a map where nothing was predicted; None takes -1, the dtype's maximum, or NaN, as the dtype has it.
+    output_dtype : dtype-like or None, default=None
+        Dtype of a map; None takes the first of uint8, int16, int32, int64 that holds all classes and the fill.
+    adapter : Layout or None, default=None
+        How rasters become tables; None takes one row a pixel, one column a band.
+    method : str, default="predict"
+        What calling the object does: "predict", "predict_proba" ...
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted clone.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, as they came in.
+    n_features_in_ : int
+        Number of bands.
+    feature_names_in_ : ndarray of str
+        Band names, where the training raster or frame has them; rasters with the bands in another order are put right.
+    used_bands_ : ndarray of bool
+        False for bands that had no data in training, which the model does without.
+
+    See Also
+    --------
+    PixelwiseRegressor : For continuous targets.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> X, y = pw.extract_pixels(raster, getfixture("polygons_path"), column="class")
+    >>> model = pw.PixelwiseClassifier(RandomForestClassifier(20, random_state=0)).fit(X, y)
+    >>> predicted = model.predict(raster)
+    >>> predicted.dims, predicted.dtype.name, predicted.rio.nodata, predicted.flag_meanings
+    (('y', 'x'), 'uint8', 255, 'forest water')
+    >>> model.predict_proba(raster).band.values.tolist()
+    ['forest', 'water']
+    """
+
+    _kind = "classifier"
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (y, x) of codes, or ndarray of labels of shape (n,)
+        """
+        return self._apply(X, "predict")
+
+    @delegates("predict_proba")
+    def predict_proba(self, X: Any) -> Any:
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (band, y, x) of float32, one named band a class, or ndarray of shape (n, n_classes)
+        """
+        return self._apply(X, "predict_proba")
+
+    @delegates("predict_log_proba")
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict logarithms of class probabilities, as `predict_proba` does."""
+        return self._apply(X, "predict_log_proba")
+
+    @delegates("decision_function")
+    def decision_function(self, X: Any) -> Any:
+        """Return confidence scores: a raster of one band, or of one a class, or an ndarray."""
+        return self._apply(X, "decision_function")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on a table, or on the labelled pixels of a raster.
+
+        Parameters
+        ----------
+        X : raster, PixelTable, array or DataFrame
+            Pixels.
+        y : label raster, or array of shape (n,)
+            True labels.
+        sample_weight : array of shape (n,) or None
+            Weights.
+
+        Returns
+        -------
+        float
+        """
+        X, y = self._score_table(X, y)
+        return float(super().score(X, y, sample_weight))
+
+    def _encode(self, y: Any, params: dict[str, Any], family: EstimatorFamily, first: bool) -> Any:
+        if first:
+            self.__dict__.pop("encoder_", None)
+            self.__dict__.pop("classes_", None)
+        if not family.encode_labels or y is None:
+            return y
+        y = column_or_1d(y, warn=True)
+        if first:
+            self.encoder_ = LabelEncoder().fit(params.get("classes", y))
+        if "classes" in params:
+            params["classes"] = np.arange(len(self.encoder_.classes_))
+        return self.encoder_.transform(y)
+
+    def _explain(self, y: Any, params: dict[str, Any]) -> None:
+        weight = params.get("sample_weight")
+        left = () if weight is None or np.shape(weight) != np.shape(y) else np.unique(_plain(np.asarray(y))[np.asarray(weight) > 0])
+        if len(left) == 1:
+            raise LabelError(f"sample_weight leaves the single class {left[0]}: give two classes or more a positive weight")
+
+    def _learned(self, y: Any) -> None:
+        if "encoder_" in self.__dict__:
+            self.classes_ = self.encoder_.classes_
+        elif hasattr(self.estimator_, "classes_"):
+            self.classes_ = self.estimator_.classes_
+
+    def _decode(self, result: Any, method: str) -> Any:
+        if method != "predict":
+            return result
+        # CatBoost returns a column.
+        result = result.ravel() if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1 else result
+        return result if "encoder_" not in self.__dict__ else self.classes_[np.asarray(result, dtype=np.intp)]
+
+    def _coded(self, result: Any, method: str) -> np.ndarray:
+        if method != "predict":
+            if isinstance(result, list):
+                raise LabelError(f"{method} of several targets at once makes no raster: fit one classifier a target")
+            return np.asarray(result)
+        result = np.asarray(self._decode(result, method))
+        if result.ndim > 1 or _are_codes(getattr(self, "classes_", result)):
+            if result.dtype.kind not in "iufb":
+                raise LabelError("several targets with text labels make no raster: give them numbers")
+            return result
+        return np.searchsorted(self.classes_, result)
+
+    def _expected_codes(self, y: Any) -> tuple[float, ...]:
+        labels = np.asarray(y)
+        return _codes(np.unique(_plain(labels))) if labels.ndim == 1 and "encoder_" not in self.__dict__ else ()
+
+    def _codes(self) -> tuple[float, ...]:
+        classes = getattr(self, "classes_", None)
+        if isinstance(classes, list):
+            return tuple(code for part in classes for code in _codes(np.asarray(part)))
+        return () if classes is None else _codes(np.asarray(classes))
+
+    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        classes = getattr(self, "classes_", None)
+        attrs, bands = super()._describe(method, values)
+        if classes is None or isinstance(classes, list):
+            return attrs, bands
+        known = np.asarray(classes)
+        names = [str(label) for label in (known.astype(np.int64) if known.dtype.kind == "f" and _are_codes(known) else known).tolist()]
+        if values.ndim > 2:
+            return attrs, tuple(names) if len(names) == len(values) else bands
+        if method != "predict":
+            return attrs, None
+        codes = np.asarray(self._codes()).astype(values.dtype)
+        meanings = " ".join("_".join(name.split()) for name in names)
+        return {**attrs, "flag_values": codes, "flag_meanings": meanings, "class_names": names}, None
+
+
+def _plain(y: np.ndarray) -> np.ndarray:
+    return y.astype(str) if y.dtype == object else y
+
+
+def _are_codes(classes: Any) -> bool:
+    """Whether class labels are whole numbers, and can stand in a raster as they are."""
+    array = np.asarray(classes)
+    return array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool(np.all(array == np.rint(array))))
+
+
+def _codes(classes: np.ndarray) -> tuple[float, ...]:
+    return tuple(classes.tolist()) if _are_codes(classes) else tuple(range(len(classes)))
+
+
+class PixelwiseRegressor(RegressorMixin, PixelwiseBase):  # type: ignore[misc]
+    """Fit any regressor on pixels, and predict tables or whole rasters.
+
+    Parameters
+    ----------
+    estimator : regressor
+        Any scikit-learn compatible regressor; a fitted one is usable at once.
+    nan : NanPolicy or str, default="mask"
+        What happens to pixels that lack data: see `NanPolicy`.
+    fill_value : int, float or None, default=None
+        What stands in a map where nothing was predicted; None takes NaN, or -1 or the maximum for an integer dtype.
+    output_dtype : dtype-like or None, default=None
+        Dtype of a map; None is float32. Integers are rounded; a prediction that the dtype cannot hold is an error.
+    adapter : Layout or None, default=None
+        How rasters become tables; None takes one row a pixel, one column a band.
+    method : str, default="predict"
+        What calling the object does.
+
+    Attributes
+    ----------
+    estimator_ : regressor
+        The fitted clone.
+    n_features_in_ : int
+        Number of bands.
+    feature_names_in_ : ndarray of str
+        Band names, where the training raster or frame has them.
+
+    See Also
+    --------
+    PixelwiseClassifier : For classes.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> from sklearn.linear_model import LinearRegression
+    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> X, y = pw.extract_pixels(raster, raster.sel(band="B08") * 2.0)
+    >>> predicted = pw.PixelwiseRegressor(LinearRegression()).fit(X, y).predict(raster)
+    >>> predicted.dtype.name, bool(np.allclose(predicted, raster.sel(band="B08") * 2.0, rtol=1e-4))
+    ('float32', True)
+    """
+
+    _kind = "regressor"
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (y, x), or (band, y, x) for several targets, or ndarray of shape (n,) or (n, n_targets)
+        """
+        return self._apply(X, "predict")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R2 on a table, or on the labelled pixels of a raster.
+
+        Parameters
+        ----------
+        X : raster, PixelTable, array or DataFrame
+            Pixels.
+        y : label raster, or array of shape (n,)
+            True targets.
+        sample_weight : array of shape (n,) or None
+            Weights.
+
+        Returns
+        -------
+        float
+        """
+        X, y = self._score_table(X, y)
+        return float(super().score(X, y, sample_weight))
+
+
+class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+    """Fit any transformer (PCA, a scaler) on pixels, and transform tables or whole rasters.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Any scikit-learn compatible transformer; a fitted one is usable at once.
+    nan : NanPolicy or str, default="mask"
+        What happens to pixels that lack data: see `NanPolicy`.
+    fill_value : int, float or None, default=None
+        What stands in a raster where nothing was computed; None takes NaN.
+    output_dtype : dtype-like or None, default=None
+        Dtype of a transformed raster; None is float32.
+    adapter : Layout or None, default=None
+        How rasters become tables; None takes one row a pixel, one column a band.
+    method : str, default="transform"
+        What calling the object does.
+
+    Attributes
+    ----------
+    estimator_ : transformer
+        The fitted clone.
+    n_features_in_ : int
+        Number of bands.
+    feature_names_in_ : ndarray of str
+        Band names, where the training raster or frame has them.
+
+    See Also
+    --------
+    RasterToPixelTransformer : From a raster to a table.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.decomposition import PCA
+    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> pca = pw.PixelwiseTransformer(PCA(2)).fit(raster)
+    >>> components = pca.transform(raster)
+    >>> components.shape, components.band.values.tolist(), pca.inverse_transform(components).shape
+    ((2, 60, 80), ['pca0', 'pca1'], (4, 60, 80))
+    """
+
+    _kind = "transformer"
+
+    def __init__(
+        self, estimator: Any, *, nan: NanPolicy | str = "mask", fill_value: float | None = None, output_dtype: Any = None,
+        adapter: Any = None, method: str = "transform",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            estimator, nan=nan, fill_value=fill_value, output_dtype=output_dtype, adapter=adapter, method=method
+        )
+
+    def transform(self, X: Any) -> Any:
+        """Transform pixels.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (band, y, x), PixelTable with its places kept, or what the estimator returns for other tables
+        """
+        result = self._apply(X, "transform")
+        if isinstance(X, PixelTable) and not hasattr(result, "columns"):
+            return X.with_bands(np.asarray(result), self._names_out())
+        return result
+
+    @delegates("inverse_transform")
+    def inverse_transform(self, X: Any) -> Any:
+        """Transform back to the original bands.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable or array
+            Transformed pixels.
+
+        Returns
+        -------
+        raster (band, y, x), or what the estimator returns for tables
+        """
+        return self._apply(X, "inverse_transform")
+
+    @delegates("get_feature_names_out")
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the transformed bands.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None
+            Names of the bands; None takes those of the fit.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        inner = self._fitted()
+        if input_features is None and self._names() is not None and not hasattr(inner, "feature_names_in_"):
+            used = self.__dict__.get("used_bands_")
+            input_features = np.asarray(self._names(), dtype=object)[slice(None) if used is None else used]
+        return inner.get_feature_names_out(input_features)
+
+    @delegates("score")
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the estimator's own score on a table or a raster's pixels."""
+        return float(self._apply_to_table(X, "score"))
+
+    @delegates("score_samples")
+    def score_samples(self, X: Any) -> Any:
+        """Return the estimator's own score of each pixel: a raster (y, x), or an ndarray."""
+        return self._apply(X, "score_samples")
+
+    def set_output(self, *, transform: str | None = None) -> PixelwiseTransformer:
+        """Choose what transformed tables are; rasters stay rasters.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None
+            None changes nothing.
+
+        Returns
+        -------
+        self
+        """
+        if transform is None:
+            return self
+        self._sklearn_output_config = {**getattr(self, "_sklearn_output_config", {}), "transform": transform}
+        for inner in (self.estimator, self.__dict__.get("estimator_")):
+            if hasattr(inner, "set_output"):
+                inner.set_output(transform=transform)
+        return self
+
+    def _names_out(self) -> tuple[str, ...] | None:
+        return tuple(map(str, self.get_feature_names_out())) if hasattr(self._fitted(), "get_feature_names_out") else None
+
+    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        attrs, bands = super()._describe(method, values)
+        if method == "transform":
+            bands = self._names_out() or bands
+        elif method == "inverse_transform":
+            bands = self._names()
+        return attrs, bands if values.ndim > 2 and bands is not None and len(bands) == len(values) else None
+
+
+class PixelwiseClusterer(ClusterMixin, PixelwiseBase):  # type: ignore[misc]
+    """Fit any clusterer on pixels, and map the clusters of tables or whole rasters.
+
+    Parameters
+    ----------
+    estimator : clusterer
+        Any scikit-learn compatible clusterer. ``predict`` is there if it has one; ``fit_predict`` always.
+    nan : NanPolicy or str, default="mask"
+        What happens to pixels that lack data: see `NanPolicy`.
+    fill_value : int, float or None, default=None
+        What stands in a map where nothing was predicted; None takes -1 or the dtype's maximum.
+    output_dtype : dtype-like or None, default=None
+        Dtype of a map; None takes the first of uint8, int16, int32, int64 that holds all clusters and the fill.
+    adapter : Layout or None, default=None
+        How rasters become tables; None takes one row a pixel, one column a band.
+    method : str, default="predict"
+        What calling the object does.
+
+    Attributes
+    ----------
+    estimator_ : clusterer
+        The fitted clone.
+    labels_ : ndarray of shape (n,)
+        Cluster of each training pixel.
+    n_features_in_ : int
+        Number of bands.
+
+    See Also
+    --------
+    PixelwiseClassifier : With labels.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.cluster import MiniBatchKMeans
+    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> clusters = pw.PixelwiseClusterer(MiniBatchKMeans(3, random_state=0, n_init=1)).fit_predict(raster)
+    >>> clusters.dims, sorted(set(clusters.values.ravel().tolist()))
+    (('y', 'x'), [0, 1, 2])
+    """
+
+    _kind = "clusterer"
+
+    @delegates("predict")
+    def predict(self, X: Any) -> Any:
+        """Predict clusters.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (y, x), or ndarray of shape (n,)
+        """
+        return self._apply(X, "predict")
+
+    def fit_predict(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit, and return the clusters of the same pixels.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+        y : None
+            Not used.
+        **params : dict
+            Passed on to the estimator's ``fit``.
+
+        Returns
+        -------
+        raster (y, x), or ndarray of shape (n,)
+        """
+        if not is_rasters(X):
+            return self.fit(X, y, **params).labels_
+        if hasattr(self.estimator, "predict"):
+            return self.fit(X, y, **params).predict(X)
+        table, _, params = self._from_rasters(X, None, params, as_policy(self.nan), self._family())
+        labels = np.asarray(self.fit(table, **params).labels_)
+        pair = output_type(self._family(), self._codes(), self._dtype(), self._fill(as_policy(self.nan)))
+        raster = unwrap(X)
+        flat = np.full((1, raster.grid.size), pair.fill_value, pair.dtype)
+        flat[0, table.pixel] = labels
+        values = ToPixelMajor().unflatten(flat, raster.grid.shape)[0]
+        return rewrap(Raster(values, raster.grid, nodata=(pair.fill_value,), attrs={"long_name": "clusters"}, name="clusters"), X)
+
+    @delegates("transform")
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit, and return the estimator's transform of the same pixels."""
+        return self.fit(X, y, **params).transform(X)
+
+    @delegates("transform")
+    def transform(self, X: Any) -> Any:
+        """Return the estimator's transform, such as distances to cluster centres: a raster (band, y, x), or an ndarray."""
+        return self._apply(X, "transform")
+
+    @delegates("score")
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the estimator's own score on a table or a raster's pixels."""
+        return float(self._apply_to_table(X, "score"))
+
+    def _codes(self) -> tuple[float, ...]:
+        labels = getattr(self, "labels_", None)
+        return () if labels is None else tuple(float(code) for code in np.unique(labels))

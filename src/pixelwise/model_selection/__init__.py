@@ -1,0 +1,1 @@
+"""Splitters that keep what is near together on one side."""

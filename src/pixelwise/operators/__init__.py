@@ -1,0 +1,1 @@
+"""Operators: stateless transformers from raster to raster."""

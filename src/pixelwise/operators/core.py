@@ -1,0 +1,176 @@
+"""The base of all operators: a raster in, a raster out, and nothing learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import rasterio
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
+
+from pixelwise.errors import BandError, GridError
+from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
+from pixelwise.raster.grid import Grid
+from pixelwise.raster.io import as_nan
+from pixelwise.raster.lazy import map_chunks
+from pixelwise.table.pixels import PixelTable
+
+__all__ = ["Operator", "band_position"]
+
+
+class Operator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of operators. A subclass writes `apply`, and may set `halo`.
+
+    An operator takes every carrier, PixelTables (their rows and places are kept) and plain tables, and keeps lazy rasters lazy. Before `apply` missing data is NaN.
+
+    Attributes
+    ----------
+    halo : int
+        Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pixelwise.operators.core import Operator
+    >>> class Halve(Operator):
+    ...     def apply(self, raster):
+    ...         return raster.with_values(raster.values / 2)
+    >>> Halve()(np.full((1, 1, 2), 4, "uint8"))
+    array([[[2., 2.]]], dtype=float32)
+    """
+
+    halo: int = 0
+
+    def apply(self, raster: Raster) -> Raster:
+        """Compute the output of a raster in floats with NaN where data is missing.
+
+        Parameters
+        ----------
+        raster : Raster
+            Values of shape (band, y, x).
+
+        Returns
+        -------
+        Raster
+        """
+        raise NotImplementedError
+
+    def __call__(self, raster: Any) -> Any:
+        """Apply the operator: the same as ``transform``."""
+        return self.transform(raster)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Operator:
+        """Check X and learn nothing but its number and names of bands.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+        """
+        if not is_raster(X):
+            validate_data(self, X, reset=True, ensure_all_finite="allow-nan")
+            if isinstance(X, PixelTable) and X.band_names is not None:
+                self.feature_names_in_ = np.asarray(X.band_names, dtype=object)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Apply the operator.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster of the type that came in, PixelTable, or ndarray
+        """
+        if not is_raster(X):
+            return self._transform_table(X)
+        raster = unwrap(X)
+        if not raster.is_lazy:
+            return rewrap(self.apply(as_nan(raster)), X)
+        if self.halo:
+            raise GridError(f"{type(self).__name__} looks {self.halo} pixels round, which lazy rasters do not give yet: load it first")
+        return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster), X)
+
+    def _transform_table(self, X: Any) -> Any:
+        if self.halo:
+            raise GridError(f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: apply it to the raster first")
+        if isinstance(X, PixelTable):
+            values, names = np.asarray(X), X.band_names
+        else:
+            frame = getattr(X, "columns", None)
+            names = None if frame is None else tuple(map(str, frame))
+            values = validate_data(self, X, reset=not hasattr(self, "n_features_in_"), ensure_all_finite="allow-nan")
+        result = self.apply(as_nan(Raster(values.T[:, :, None], _column(len(values)), names)))
+        table = np.ascontiguousarray(result.cube[:, :, 0].T)
+        return X.with_bands(table, result.bands) if isinstance(X, PixelTable) else table
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the output's bands.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None
+            Names of the bands that come in; None takes those of the fit.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        names = input_features if input_features is not None else getattr(self, "feature_names_in_", None)
+        count = len(names) if names is not None else self.n_features_in_
+        bands = tuple(map(str, names)) if names is not None else tuple(f"band_{number}" for number in range(1, count + 1))
+        result = self.apply(Raster(np.ones((count, 1, 1), np.float32), _column(1), bands, (float("nan"),)))
+        return np.asarray(result.names, dtype=object)
+
+
+def _column(height: int) -> Grid:
+    return Grid(None, rasterio.Affine.identity(), height, 1)
+
+
+def band_position(raster: Raster, band: str | int, role: str) -> int:
+    """Return where a band is.
+
+    Parameters
+    ----------
+    raster : Raster
+        Whose bands.
+    band : str or int
+        Name, or position from 0 (negative from the end).
+    role : str
+        What it is wanted as, for the error.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    BandError
+        If the raster has no such band.
+    """
+    if isinstance(band, int | np.integer):
+        if -raster.n_bands <= band < raster.n_bands:
+            return int(band) % raster.n_bands
+    elif band in raster.names:
+        return raster.names.index(band)
+    raise BandError(f"{role}={band!r} is no band of the raster: choose one of {', '.join(raster.names)}, or a position", band=band)

@@ -1,0 +1,159 @@
+"""The plugin manager: built-in and third-party families and carriers, loaded on first use."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from pixelwise import hookspecs
+from pixelwise.errors import PixelwiseWarning, PluginError
+
+if TYPE_CHECKING:
+    from pixelwise.families import EstimatorFamily
+
+__all__ = ["DEFAULT_PLUGINS", "Plugins", "plugins"]
+
+#: Built-in plugins by dotted name, so that this module imports nothing above it.
+DEFAULT_PLUGINS = (
+    "pixelwise.default_plugins.array_carriers",
+    "pixelwise.default_plugins.xarray_carriers",
+    "pixelwise.default_plugins.file_carriers",
+    "pixelwise.default_plugins.sklearn_families",
+)
+
+
+class Plugins:
+    """The plugins that are registered, and what they add.
+
+    Parameters
+    ----------
+    entry_point_group : str or None, default="pixelwise"
+        Entry points to load; None loads the built-in plugins only.
+
+    Examples
+    --------
+    >>> from pixelwise.plugins import plugins
+    >>> sorted(family.name for family in plugins().families)[:2]
+    ['sklearn-classifier', 'sklearn-clusterer']
+    """
+
+    def __init__(self, entry_point_group: str | None = "pixelwise") -> None:
+        self._manager = pluggy.PluginManager("pixelwise")
+        self._manager.add_hookspecs(hookspecs)
+        for name in DEFAULT_PLUGINS:
+            self._manager.register(importlib.import_module(name), name)
+        for entry in entry_points(group=entry_point_group) if entry_point_group else ():
+            try:
+                self._register(entry.load(), entry.name)
+            # A stranger's import may fail in any way; one broken plugin must not take pixelwise down.
+            except Exception as error:
+                warnings.warn(
+                    f"plugin {entry.name!r} ({entry.value}) was left out, because it failed to load: {error!r}; "
+                    f"update or uninstall it",
+                    PixelwiseWarning,
+                    stacklevel=3,
+                )
+
+    def register(self, plugin: Any, name: str | None = None) -> None:
+        """Add a plugin: a module or object with hook implementations.
+
+        Parameters
+        ----------
+        plugin : object
+            Carries functions marked with ``pixelwise.hookimpl``.
+        name : str or None
+            A unique name; None takes the module's or object's own.
+
+        Raises
+        ------
+        PluginError
+            If it implements a hook that does not exist, or claims a name or class that is taken.
+        """
+        self._register(plugin, name)
+
+    def _register(self, plugin: Any, name: str | None) -> None:
+        label = self._manager.register(plugin, name)
+        self.__dict__.pop("families", None)
+        self.__dict__.pop("carriers", None)
+        try:
+            self._manager.check_pending()
+            _ = self.families, self.carriers
+        except (pluggy.PluginValidationError, PluginError) as error:
+            self._manager.unregister(name=label)
+            self.__dict__.pop("families", None)
+            self.__dict__.pop("carriers", None)
+            raise PluginError(f"plugin {label!r} is refused: {error}", plugin=label) from error
+
+    def unregister(self, name: str) -> None:
+        """Remove the plugin of that name."""
+        self._manager.unregister(name=name)
+        self.__dict__.pop("families", None)
+        self.__dict__.pop("carriers", None)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the registered plugins."""
+        return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin is not None)
+
+    @functools.cached_property
+    def families(self) -> tuple[EstimatorFamily, ...]:
+        """All families, third-party ones first."""
+        found = tuple(family for group in self._manager.hook.pixelwise_families() for family in group)
+        _refuse_twice("family", [family.name for family in found])
+        _refuse_twice("estimator", [name for family in found for name in family.estimators])
+        return found
+
+    @functools.cached_property
+    def carriers(self) -> tuple[hookspecs.Carrier, ...]:
+        """All carriers, third-party ones first."""
+        found = tuple(carrier for group in self._manager.hook.pixelwise_carriers() for carrier in group)
+        _refuse_twice("carrier", [carrier.name for carrier in found])
+        return found
+
+    def family_of(self, estimator: Any, kind: str) -> EstimatorFamily:
+        """Return the family of an estimator, or of the last estimator inside a Pipeline or a search.
+
+        Parameters
+        ----------
+        estimator : object
+            A scikit-learn compatible estimator.
+        kind : {"classifier", "regressor", "transformer", "clusterer"}
+            What it is used as; families of other kinds are passed over.
+
+        Returns
+        -------
+        EstimatorFamily
+            The one that claims the nearest class; scikit-learn's own for that kind where none does.
+        """
+        families = [family for family in self.families if family.kind == kind]
+        owners = {cls: family for family in families for cls in family.loaded_classes()}
+        claimed = (owners[cls] for cls in type(innermost(estimator)).__mro__ if cls in owners)
+        return next(claimed, next(family for family in families if family.name == f"sklearn-{kind}"))
+
+
+def innermost(estimator: Any) -> Any:
+    """Return the estimator that makes the predictions inside Pipelines and searches."""
+    while True:
+        if getattr(estimator, "steps", None):
+            estimator = estimator.steps[-1][1]
+        elif not isinstance(estimator, type) and hasattr(estimator, "estimator") and hasattr(estimator, "fit"):
+            estimator = estimator.estimator
+        else:
+            return estimator
+
+
+def _refuse_twice(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PluginError(f"{what} {twice[0]!r} is claimed by two plugins: uninstall one of them", names=twice)
+
+
+@functools.cache
+def plugins() -> Plugins:
+    """Return the plugins of this process, loading them at the first call."""
+    return Plugins()

@@ -1,0 +1,1 @@
+"""What a raster is: its grid, its carriers, its files."""

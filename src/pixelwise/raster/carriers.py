@@ -1,0 +1,191 @@
+"""Raster, the plain form that every carrier is taken apart into, and the way there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pixelwise.errors import GridError
+from pixelwise.plugins import plugins
+from pixelwise.raster.grid import Grid
+
+__all__ = ["Raster", "is_raster", "rewrap", "unwrap"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raster:
+    """A raster in plain parts: what `unwrap` returns and `rewrap` takes.
+
+    Parameters
+    ----------
+    values : ndarray or dask array
+        Shape (band, y, x), (band, time, y, x), or (y, x) for a map of one band.
+    grid : Grid
+        Where the pixels are.
+    bands : tuple of str or None
+        Name of each band; None where the carrier names none.
+    nodata : tuple of (float or None)
+        The value that marks missing data in each band; None where none is declared.
+    mask : ndarray of bool or None
+        True where data is missing for a reason that no value shows (an alpha band, a numpy mask); shape of `values` or (y, x).
+    times : tuple or None
+        Date of each step, for (band, time, y, x).
+    attrs : mapping
+        What else it carries: of a map ``flag_values``, ``flag_meanings``, ``class_names`` and ``long_name``.
+    name : str or None
+        What a map shows, such as "predict".
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> raster = pw.unwrap(np.zeros((2, 3, 4), "uint16"))
+    >>> raster.n_bands, raster.grid.shape, raster.names
+    (2, (3, 4), ('band_1', 'band_2'))
+    """
+
+    values: Any
+    grid: Grid
+    bands: tuple[str, ...] | None = None
+    nodata: tuple[float | None, ...] = ()
+    mask: np.ndarray | None = None
+    times: tuple[Any, ...] | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if tuple(self.values.shape[-2:]) != self.grid.shape:
+            raise GridError(f"values of shape {tuple(self.values.shape)} do not fit a grid of {self.grid.shape} pixels")
+        if self.bands is not None and len(self.bands) != self.n_bands:
+            raise GridError(f"{len(self.bands)} band names for {self.n_bands} bands")
+        if not self.nodata:
+            object.__setattr__(self, "nodata", (None,) * self.n_bands)
+        elif len(self.nodata) == 1 and self.n_bands > 1:
+            object.__setattr__(self, "nodata", self.nodata * self.n_bands)
+
+    @property
+    def n_bands(self) -> int:
+        """Number of bands."""
+        return int(self.values.shape[0]) if self.values.ndim > 2 else 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each band, made up as ``band_1``, ``band_2`` ... where there are none."""
+        return self.bands or tuple(f"band_{number}" for number in range(1, self.n_bands + 1))
+
+    @property
+    def cube(self) -> Any:
+        """The values with a band axis in front, also for a map of one band."""
+        return self.values if self.values.ndim > 2 else self.values[None]
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the values are a dask array."""
+        return hasattr(self.values, "dask")
+
+    def with_values(self, values: Any, **changes: Any) -> Raster:
+        """Return this raster with other values, and whatever else is given."""
+        return replace(self, values=values, **changes)
+
+
+class _PlainCarrier:
+    """Raster itself as a carrier, for chips that never leave the package."""
+
+    name = "raster"
+
+    def matches(self, obj: Any) -> bool:
+        return isinstance(obj, Raster)
+
+    def unwrap(self, obj: Raster) -> Raster:
+        return obj
+
+    def rewrap(self, raster: Raster, like: Any) -> Raster:
+        return raster
+
+
+_PLAIN = _PlainCarrier()
+
+
+def _carrier_of(obj: Any) -> Any:
+    if isinstance(obj, Raster):
+        return _PLAIN
+    return next((carrier for carrier in plugins().carriers if carrier.matches(obj)), None)
+
+
+def is_raster(obj: Any) -> bool:
+    """Whether `obj` holds a raster (a DataArray, a path, a 3-D array ...) rather than a table.
+
+    Parameters
+    ----------
+    obj : object
+        Anything.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> pw.is_raster(np.zeros((4, 10, 10))), pw.is_raster(np.zeros((100, 4)))
+    (True, False)
+    """
+    return _carrier_of(obj) is not None
+
+
+def unwrap(obj: Any) -> Raster:
+    """Take a raster of any carrier apart into values, grid, band names and nodata.
+
+    Parameters
+    ----------
+    obj : DataArray, Dataset, GeoTensor, rasterio dataset, path, or ndarray of 3 or 4 dimensions
+        The raster.
+
+    Returns
+    -------
+    Raster
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> pw.unwrap(np.ones((3, 2, 2))).grid.is_georeferenced
+    False
+    """
+    carrier = _carrier_of(obj)
+    if carrier is None:
+        shape = f" of shape {obj.shape}" if hasattr(obj, "shape") else ""
+        known = ", ".join(carrier.name for carrier in plugins().carriers)
+        raise TypeError(f"{type(obj).__name__}{shape} is no raster: pass one of {known}, with axes (band, y, x)")
+    raster: Raster = carrier.unwrap(obj)
+    return raster
+
+
+def rewrap(raster: Raster, like: Any) -> Any:
+    """Build the type of `like` from a raster: the way back from `unwrap`.
+
+    Parameters
+    ----------
+    raster : Raster
+        What to wrap; its values may have other bands, or none, than those of `like`.
+    like : object
+        A raster of the wanted carrier. A path or an open file gives a DataArray.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> array = np.ones((3, 2, 2))
+    >>> pw.rewrap(pw.unwrap(array), like=array) is array
+    True
+    """
+    return _carrier_of(like).rewrap(raster, like)

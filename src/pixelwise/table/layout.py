@@ -1,0 +1,158 @@
+"""Which axes of a raster become rows and which become columns: the only reshape in the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from pixelwise.errors import GridError
+from pixelwise.raster.carriers import Raster, rewrap, unwrap
+
+__all__ = ["FromPixelMajor", "Layout", "ToPixelMajor", "pixel_rows"]
+
+
+class Layout(BaseEstimator):  # type: ignore[misc]
+    """Contract of a layout: how a cube becomes features by samples, and how predictions become a cube again.
+
+    A layout is set by its parameters alone, so that two layouts with equal parameters are equal, and a fitted model can refuse another one.
+    """
+
+    def names(self, raster: Raster) -> tuple[str, ...] | None:
+        """Return the name of each feature, or None where the raster's bands have none."""
+        raise NotImplementedError
+
+    def flatten(self, cube: Any) -> Any:
+        """Return a cube as a 2-D array of features by samples, without a copy where the memory order allows it."""
+        raise NotImplementedError
+
+    def unflatten(self, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return predictions (outputs by samples) as bands by rows by columns, for a cube that had `shape`."""
+        raise NotImplementedError
+
+
+class ToPixelMajor(Layout):
+    """One row a pixel, one column a band: the layout of a single date.
+
+    Called with a raster it returns the table; given as ``adapter=`` it tells a wrapper how to read rasters.
+
+    See Also
+    --------
+    FromPixelMajor : The way back.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> pw.ToPixelMajor()(np.arange(12).reshape(3, 2, 2))
+    array([[ 0,  4,  8],
+           [ 1,  5,  9],
+           [ 2,  6, 10],
+           [ 3,  7, 11]])
+    """
+
+    def __call__(self, raster: Any) -> np.ndarray:
+        """Return the table of a raster.
+
+        Parameters
+        ----------
+        raster : raster of any carrier
+            Shape (band, y, x).
+
+        Returns
+        -------
+        ndarray of shape (n_pixels, n_bands)
+            In the raster's own dtype; nodata stays as it is.
+        """
+        return pixel_rows(np.asarray(self.flatten(unwrap(raster).cube)))
+
+    def names(self, raster: Raster) -> tuple[str, ...] | None:
+        """Return the band names."""
+        return raster.bands
+
+    def flatten(self, cube: Any) -> Any:
+        """Return (band, y, x) as (band, pixel)."""
+        if cube.ndim != 3:
+            raise GridError(
+                f"a raster of shape {tuple(cube.shape)} has a time axis, and ToPixelMajor takes (band, y, x): select a date first",
+                shape=tuple(cube.shape),
+            )
+        return cube.reshape(cube.shape[0], -1)
+
+    def unflatten(self, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return (output, pixel) as (output, y, x)."""
+        return flat.reshape(-1, *shape[-2:])
+
+
+class FromPixelMajor:
+    """Turn a table of all pixels of a raster back into a raster.
+
+    Parameters
+    ----------
+    like : raster of any carrier
+        The raster that the table came from; its type, CRS and grid go out.
+
+    See Also
+    --------
+    ToPixelMajor : The way there.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> cube = np.arange(12).reshape(3, 2, 2)
+    >>> bool((pw.FromPixelMajor(cube)(pw.ToPixelMajor()(cube)) == cube).all())
+    True
+    """
+
+    def __init__(self, like: Any) -> None:
+        self.like = like
+
+    def __call__(self, table: Any) -> Any:
+        """Return the raster of a table.
+
+        Parameters
+        ----------
+        table : array-like of shape (n_pixels, k) or (n_pixels,)
+            One row a pixel, in row-major order.
+
+        Returns
+        -------
+        object
+            A raster of k bands, or a map (y, x), in the type of `like`.
+
+        Raises
+        ------
+        GridError
+            If the number of rows is not the number of pixels.
+        """
+        raster, rows = unwrap(self.like), np.asarray(table)
+        if len(rows) != raster.grid.size:
+            raise GridError(f"a table of {len(rows)} rows does not fill a raster of {raster.grid.height} x {raster.grid.width} pixels")
+        values = ToPixelMajor().unflatten(np.ascontiguousarray(np.atleast_2d(rows.T)), raster.grid.shape)
+        same = rows.ndim == 2 and rows.shape[1] == raster.n_bands
+        bands, nodata = (raster.bands, raster.nodata) if same else (None, ())
+        keep = same and raster.values.ndim > 2
+        values = values if rows.ndim == 2 and (keep or raster.values.ndim > 2) else values[0]
+        return rewrap(Raster(values, raster.grid, bands, nodata, attrs=raster.attrs if same else {}), self.like)
+
+
+def pixel_rows(flat: np.ndarray, chosen: np.ndarray | None = None, dtype: Any = None) -> np.ndarray:
+    """Return features by samples as a C-ordered table, one row a sample.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_features, n_samples)
+        What `Layout.flatten` returns, or a slice of it.
+    chosen : ndarray of bool, shape (n_samples,), or None
+        The samples to keep; None keeps all.
+    dtype : dtype-like or None
+        Dtype of the table; None keeps that of `flat`.
+
+    Returns
+    -------
+    ndarray of shape (n_chosen, n_features)
+        C order, in which linear models give the same bits whatever the number of rows.
+    """
+    kept = flat if chosen is None else np.compress(chosen, flat, axis=1)
+    # One astype does the cast and the transposition; two passes would cost twice.
+    return kept.T.astype(flat.dtype if dtype is None else dtype, order="C")

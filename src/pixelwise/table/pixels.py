@@ -1,0 +1,330 @@
+"""PixelTable: rows of pixels that scikit-learn can split, and that know where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from rasterio.crs import CRS
+
+from pixelwise.errors import BandError
+from pixelwise.raster.grid import Grid, transform_xy
+
+__all__ = ["PixelTable"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Store:
+    """All rows of a table; shared by every view of it."""
+
+    values: np.ndarray
+    names: tuple[str, ...] | None
+    grids: tuple[Grid, ...]
+    scene: np.ndarray
+    pixel: np.ndarray
+    group: np.ndarray
+
+
+class PixelTable:
+    """A lazy, row-indexable table of pixels of one raster or many: (n_pixels, n_bands).
+
+    Indexing rows gives a view that copies nothing, so cross-validation costs an index a fold; `numpy.asarray` gathers the values. Each row knows its
+    scene, its pixel, its coordinates and the label feature (polygon, point or raster) that it came from. Made by `extract_pixels`, or `from_values`.
+
+    Parameters
+    ----------
+    store : object
+        The rows; private.
+    rows : ndarray of int or None
+        Which of them this view shows; None shows all.
+
+    See Also
+    --------
+    extract_pixels : Makes one from rasters and labels.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> X, y = pw.extract_pixels(getfixture("scene_path"), getfixture("polygons_path"), column="class")
+    >>> X.shape == (len(y), 4), X.feature_names
+    (True, ('B02', 'B03', 'B04', 'B08'))
+    >>> X[:3].xy.shape, X.crs.to_epsg()
+    ((3, 2), 32633)
+    """
+
+    ndim = 2
+    device = "cpu"
+
+    def __init__(self, store: _Store, rows: np.ndarray | None = None) -> None:
+        self._store = store
+        self._rows = rows
+
+    @classmethod
+    def from_values(
+        cls, values: np.ndarray, grids: Sequence[Grid], *, pixel: np.ndarray, scene: np.ndarray | None = None,
+        group: np.ndarray | None = None, names: Sequence[str] | None = None,
+    ) -> PixelTable:  # fmt: skip
+        """Build a table from values and places.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_bands)
+            Floats; NaN where data is missing.
+        grids : sequence of Grid
+            Grid of each scene; coordinates are given in the CRS of the first.
+        pixel : ndarray of int, shape (n,)
+            Row-major number of each row's pixel in its scene.
+        scene : ndarray of int, shape (n,), or None
+            Which grid each row belongs to; None is the first.
+        group : ndarray of int, shape (n,), or None
+            The label feature of each row; None takes the scene.
+        names : sequence of str or None
+            Band names.
+
+        Returns
+        -------
+        PixelTable
+        """
+        scene = np.zeros(len(values), np.int32) if scene is None else np.asarray(scene, np.int32)
+        group = scene.astype(np.int64) if group is None else np.asarray(group)
+        named = None if names is None else tuple(names)
+        return cls(_Store(values, named, tuple(grids), scene, np.asarray(pixel, np.int64), group))
+
+    @classmethod
+    def concat(cls, tables: Sequence[PixelTable]) -> PixelTable:
+        """Put tables under each other; bands are brought into the order of the first by name.
+
+        Parameters
+        ----------
+        tables : sequence of PixelTable
+            Tables of the same bands. Groups keep their numbers: make them distinct first where they must not mix.
+
+        Returns
+        -------
+        PixelTable
+
+        Raises
+        ------
+        BandError
+            If their bands differ.
+        """
+        first = tables[0]
+        names = first._store.names
+        values = [np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables]
+        offsets = np.cumsum([0, *(len(table._store.grids) for table in tables[:-1])])
+        return cls.from_values(
+            np.concatenate(values),
+            [grid for table in tables for grid in table._store.grids],
+            pixel=np.concatenate([table._take(table._store.pixel) for table in tables]),
+            scene=np.concatenate([table.scene + offset for table, offset in zip(tables, offsets, strict=True)]),
+            group=np.concatenate([table.groups for table in tables]),
+            names=names,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of pixels and of bands."""
+        n = len(self._store.values) if self._rows is None else len(self._rows)
+        return n, int(self._store.values.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the values."""
+        return self._store.values.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def band_names(self) -> tuple[str, ...] | None:
+        """Names of the bands; None where the rasters name none."""
+        return self._store.names
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, made up as ``band_1``, ``band_2`` ... where the rasters name none."""
+        return self._store.names or tuple(f"band_{number}" for number in range(1, self.shape[1] + 1))
+
+    @property
+    def crs(self) -> CRS | None:
+        """CRS of `xy`: that of the first raster."""
+        return self._store.grids[0].crs
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Grid of each scene that rows may come from."""
+        return self._store.grids
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The label feature (polygon, point or raster) of each row, for group splitters."""
+        return self._take(self._store.group)
+
+    @property
+    def scene(self) -> np.ndarray:
+        """Position in `grids` of the raster that each row came from."""
+        return self._take(self._store.scene)
+
+    @property
+    def pixel(self) -> np.ndarray:
+        """Row-major number of each row's pixel in its raster."""
+        return self._take(self._store.pixel)
+
+    @property
+    def xy(self) -> np.ndarray:
+        """Pixel centres in `crs`, shape (n, 2)."""
+        xy, scene, pixel = np.empty((len(self), 2)), self.scene, self.pixel
+        for number in np.unique(scene):
+            here, grid = scene == number, self._store.grids[number]
+            xy[here] = transform_xy(grid.pixel_xy(pixel[here]), grid.crs, self.crs)
+        return xy
+
+    def _take(self, array: np.ndarray) -> np.ndarray:
+        return array if self._rows is None else array[self._rows]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = self._take(self._store.values)
+        if dtype is not None and values.dtype != dtype:
+            return values.astype(dtype)
+        return values.copy() if copy and self._rows is None else values
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, tuple):
+            return self._select(key)
+        rows, *rest = (part for part in key if part is not Ellipsis)
+        if not rest:
+            return self._select(rows)
+        everything = isinstance(rest[0], slice) and rest[0] == slice(None)
+        if everything:
+            return self._select(rows)
+        whole = isinstance(rows, slice) and rows == slice(None)
+        return np.asarray(self)[:, rest[0]] if whole else np.asarray(self._select(rows))[..., rest[0]]
+
+    def _select(self, rows: Any) -> Any:
+        if isinstance(rows, int | np.integer):
+            return self._take(self._store.values)[rows] if self._rows is None else self._store.values[self._rows[rows]]
+        index = np.arange(len(self)) if self._rows is None else self._rows
+        chosen = index[rows if isinstance(rows, slice) else np.asarray(rows, dtype=None if len(rows) else np.intp)]
+        return PixelTable(self._store, chosen)
+
+    def copy(self) -> PixelTable:
+        """Return the same view again; tables never change."""
+        return PixelTable(self._store, self._rows)
+
+    def take(self, indices: Any, axis: int = 0, **_: Any) -> Any:
+        """Return rows (axis 0, as a table) or columns (axis 1, as an array) by position."""
+        return self._select(np.asarray(indices)) if axis == 0 else np.asarray(self)[:, indices]
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return np
+
+    def with_groups(self, groups: Any) -> PixelTable:
+        """Return the table with other groups.
+
+        Parameters
+        ----------
+        groups : array-like of shape (n,)
+            One id a row.
+
+        Returns
+        -------
+        PixelTable
+        """
+        return PixelTable(replace(self._gathered(), group=np.asarray(groups)))
+
+    def with_bands(self, values: np.ndarray, names: Sequence[str] | None) -> PixelTable:
+        """Return the table with other values and band names, its rows and places kept.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, k)
+            One row for each row of the table.
+        names : sequence of str or None
+            Names of the k bands.
+
+        Returns
+        -------
+        PixelTable
+        """
+        return PixelTable(replace(self._gathered(), values=values, names=None if names is None else tuple(names)))
+
+    def map_bands(self, function: Callable[[np.ndarray], np.ndarray], names: Sequence[str] | None) -> PixelTable:
+        """Return the table after a function of bands by pixels, such as an index, has been applied to it."""
+        return self.with_bands(np.ascontiguousarray(function(np.asarray(self).T).T), names)
+
+    def _gathered(self) -> _Store:
+        store = self._store
+        if self._rows is None:
+            return store
+        return _Store(np.asarray(self), store.names, store.grids, self.scene, self.pixel, self.groups)
+
+    def to_geodataframe(self) -> gpd.GeoDataFrame:
+        """Return the table as points with one column a band, and the columns group and scene.
+
+        Returns
+        -------
+        geopandas.GeoDataFrame
+        """
+        frame = pd.DataFrame(np.asarray(self), columns=list(self.feature_names))
+        frame["group"], frame["scene"] = self.groups, self.scene
+        xy = self.xy
+        crs = None if self.crs is None else self.crs.to_wkt()
+        return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(xy[:, 0], xy[:, 1]), crs=crs)
+
+    def __repr__(self) -> str:
+        return f"PixelTable({self.shape[0]} pixels x {self.shape[1]} bands: {', '.join(self.feature_names)})"
+
+
+def band_order(
+    wanted: Sequence[str] | None, given: Sequence[str] | None, n_given: int, n_wanted: int | None = None
+) -> list[int] | slice:
+    """Return how to bring the given bands into the wanted order.
+
+    Parameters
+    ----------
+    wanted : sequence of str or None
+        Names in the order that the model, or the first raster, has them.
+    given : sequence of str or None
+        Names of the bands at hand.
+    n_given : int
+        Number of bands at hand.
+    n_wanted : int or None
+        Number that is wanted where nothing is named.
+
+    Returns
+    -------
+    list of int or slice
+        Positions; a slice of everything where nothing has to move.
+
+    Raises
+    ------
+    BandError
+        If bands are missing or too many.
+    """
+    n_wanted = len(wanted) if wanted is not None else n_wanted
+    if wanted is None or given is None:
+        if n_wanted is not None and n_given != n_wanted:
+            raise BandError(
+                f"X has {n_given} features, but {n_wanted} bands are expected: give the raster the bands that the model was fitted on",
+                given=n_given,
+                wanted=n_wanted,
+            )
+        return slice(None)
+    if tuple(wanted) == tuple(given):
+        return slice(None)
+    missing, extra = [name for name in wanted if name not in given], [name for name in given if name not in wanted]
+    if missing or extra:
+        parts = [f"lacks band {', '.join(missing)}"] * bool(missing) + [f"has band {', '.join(extra)} too many"] * bool(extra)
+        raise BandError(
+            f"the raster {' and '.join(parts)}: the bands must be {', '.join(wanted)}, in any order", missing=missing, extra=extra
+        )
+    return [list(given).index(name) for name in wanted]
