@@ -222,6 +222,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         columns = band_order(None if first else self._names(), X.band_names, X.shape[1], self.n_features_in_)
         values = np.asarray(X)[:, columns]
         gaps = np.isnan(values)
+        values = values.copy() if gaps.any() and policy.on_input == "impute" else values
         keep: np.ndarray | None = None
         if first:
             self.used_bands_ = np.ones(X.shape[1], bool)
@@ -245,14 +246,14 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         empty = gaps.all(axis=0)
         if how == "raise":
             refuse_missing(int(gaps.any(axis=1).sum()), len(values), "the training table")
-        if how == "impute":
-            self.imputer_ = policy.imputer().fit(values) if first else self.imputer_
-            return self.imputer_.transform(values).astype(values.dtype), ~gaps.all(axis=1)
-        if how == "propagate":
-            return values, ~gaps.all(axis=1)
         if first and empty.any() and not empty.all():
             self.used_bands_ = ~empty
             report_empty_bands(names, empty, "the training pixels", "the model is fitted without it")
+        if how == "impute":
+            self.imputer_ = policy.imputer().fit(values[:, self.used_bands_]) if first else self.imputer_
+            values[:, self.used_bands_] = self.imputer_.transform(values[:, self.used_bands_])
+        if how in ("impute", "propagate"):
+            return values, ~gaps[:, self.used_bands_].all(axis=1)
         keep = ~gaps[:, self.used_bands_].any(axis=1)
         if not keep.any():
             raise MissingDataError(f"every one of {len(values)} training pixels lacks data: use nan='propagate' or nan='impute'")

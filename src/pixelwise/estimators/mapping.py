@@ -11,14 +11,14 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from pixelwise.errors import MissingDataError, MissingDataWarning
+from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
 from pixelwise.estimators.nan_support import takes_nan
 from pixelwise.families import EstimatorFamily, OutputType
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.lazy import map_chunks
 from pixelwise.table.layout import Layout, ToPixelMajor, pixel_rows
-from pixelwise.table.missing import NanPolicy, as_policy, missing_values, refuse_missing, rows_with_nan, table_dtype, valid_rows
+from pixelwise.table.missing import NanPolicy, as_policy, missing_values, refuse_missing, report_suspected_fill, rows_with_nan, table_dtype, valid_rows
 from pixelwise.table.pixels import PixelTable, band_order
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
@@ -133,6 +133,8 @@ class RasterMapping:
             out, pair = self._nothing(raster, inner, len(flat), n, method, policy)
             if not isinstance(X, Raster):
                 _report_nothing(flat, marks, names, policy)
+        elif not isinstance(X, Raster):
+            _report_fill(flat, marks, policy)
         values = layout.unflatten(out, raster.cube.shape)
         values = values if out.ndim > 1 else values[0]
         attrs, bands = self._describe(method, values)
@@ -227,7 +229,7 @@ def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> np.ndar
     whole, limits = np.rint(result), np.iinfo(kind)
     outside = (whole < limits.min) | (whole > limits.max)
     if outside.any():
-        raise MissingDataError(f"prediction {whole[outside].ravel()[0]:g} does not exist in {pair.dtype}: use output_dtype='float32'")
+        raise FillValueError(f"prediction {whole[outside].ravel()[0]:g} does not exist in {pair.dtype}: use output_dtype='float32'")
     return whole
 
 
@@ -241,3 +243,10 @@ def _report_nothing(flat: np.ndarray, marks: Any, names: list[str], policy: NanP
         MissingDataWarning,
         stacklevel=4,
     )
+
+
+def _report_fill(flat: np.ndarray, marks: Any, policy: NanPolicy) -> None:
+    """Look at every hundredth pixel or so for a fill that nobody declared."""
+    sample = flat[:, :: max(1, flat.shape[1] // 10_000)]
+    valid, _ = valid_rows(sample, marks, None, policy, "complete")
+    report_suspected_fill(sample if valid is None else sample[:, valid], "to the model")

@@ -63,11 +63,12 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
     --------
     >>> import pixelwise as pw
     >>> from sklearn.ensemble import RandomForestClassifier
-    >>> raster = pw.open_raster(getfixture("scene_path"))
-    >>> X, y = pw.extract_pixels(raster, getfixture("polygons_path"), column="class")
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
+    >>> X, y = pw.extract_pixels(raster, polygons, column="class")
     >>> model = pw.PixelwiseClassifier(RandomForestClassifier(20, random_state=0)).fit(X, y)
     >>> predicted = model.predict(raster)
-    >>> predicted.dims, predicted.dtype.name, predicted.rio.nodata, predicted.flag_meanings
+    >>> predicted.dims, predicted.dtype.name, int(predicted.rio.nodata), predicted.flag_meanings
     (('y', 'x'), 'uint8', 255, 'forest water')
     >>> model.predict_proba(raster).band.values.tolist()
     ['forest', 'water']
@@ -252,7 +253,8 @@ class PixelwiseRegressor(RegressorMixin, PixelwiseBase):  # type: ignore[misc]
     --------
     >>> import numpy as np, pixelwise as pw
     >>> from sklearn.linear_model import LinearRegression
-    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
     >>> X, y = pw.extract_pixels(raster, raster.sel(band="B08") * 2.0)
     >>> predicted = pw.PixelwiseRegressor(LinearRegression()).fit(X, y).predict(raster)
     >>> predicted.dtype.name, bool(np.allclose(predicted, raster.sel(band="B08") * 2.0, rtol=1e-4))
@@ -330,7 +332,8 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
     --------
     >>> import pixelwise as pw
     >>> from sklearn.decomposition import PCA
-    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
     >>> pca = pw.PixelwiseTransformer(PCA(2)).fit(raster)
     >>> components = pca.transform(raster)
     >>> components.shape, components.band.values.tolist(), pca.inverse_transform(components).shape
@@ -475,7 +478,8 @@ class PixelwiseClusterer(ClusterMixin, PixelwiseBase):  # type: ignore[misc]
     --------
     >>> import pixelwise as pw
     >>> from sklearn.cluster import MiniBatchKMeans
-    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
     >>> clusters = pw.PixelwiseClusterer(MiniBatchKMeans(3, random_state=0, n_init=1)).fit_predict(raster)
     >>> clusters.dims, sorted(set(clusters.values.ravel().tolist()))
     (('y', 'x'), [0, 1, 2])

@@ -45,7 +45,8 @@ class RasterToPixelTransformer(TransformerMixin, BaseEstimator):  # type: ignore
     Examples
     --------
     >>> import pixelwise as pw
-    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
     >>> to_table = pw.RasterToPixelTransformer()
     >>> table = to_table.fit_transform(raster)
     >>> table.shape, table.dtype.name, to_table.get_feature_names_out().tolist()

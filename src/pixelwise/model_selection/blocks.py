@@ -56,7 +56,8 @@ class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np, pixelwise as pw
-    >>> X, y = pw.extract_pixels(getfixture("scene_path"), getfixture("polygons_path"), column="class")
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> X, y = pw.extract_pixels(scene, polygons, column="class")
     >>> blocks = pw.SpatialBlockGroupKFold(n_splits=3, block_size=150)
     >>> [len(test) for _, test in blocks.split(X, y)]
     [400, 400, 400]

@@ -112,7 +112,8 @@ class AppendIndex(Operator):
     Examples
     --------
     >>> import pixelwise as pw
-    >>> raster = pw.open_raster(getfixture("scene_path"))
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
     >>> with_ndvi = pw.indices.AppendIndex(pw.indices.NDVI(red="B04", nir="B08"), name="ndvi")(raster)
     >>> with_ndvi.band.values.tolist(), with_ndvi.dtype.name
     (['B02', 'B03', 'B04', 'B08', 'ndvi'], 'float32')

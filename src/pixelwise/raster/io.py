@@ -91,8 +91,8 @@ class RasterFile:
     Examples
     --------
     >>> from pixelwise.raster.io import RasterFile
-    >>> path = getfixture("scene_path")
-    >>> with RasterFile(path) as file:
+    >>> from pixelwise.datasets import make_example
+    >>> with RasterFile(make_example()[0]) as file:
     ...     file.n_bands, file.dtype, file.grid.shape
     (4, 'uint16', (60, 80))
     """
@@ -260,8 +260,9 @@ def open_raster(
     Examples
     --------
     >>> import pixelwise as pw
-    >>> raster = pw.open_raster(getfixture("scene_path"))
-    >>> raster.dims, raster.shape, list(raster.band.values)
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> raster = pw.open_raster(scene)
+    >>> raster.dims, raster.shape, raster.band.values.tolist()
     (('band', 'y', 'x'), (4, 60, 80), ['B02', 'B03', 'B04', 'B08'])
     """
     if isinstance(source, Mapping):

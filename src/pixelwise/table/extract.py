@@ -15,7 +15,7 @@ from pixelwise.raster.io import ArraySource, RasterFile, open_source
 from pixelwise.table.classes import balance_classes
 from pixelwise.table.labels import Found, find_in_raster, find_in_vector, read_labels
 from pixelwise.table.layout import ToPixelMajor
-from pixelwise.table.missing import NanPolicy, as_policy, missing_values, report_empty_bands, rows_with_nan, table_dtype, valid_rows
+from pixelwise.table.missing import NanPolicy, as_policy, missing_values, report_empty_bands, report_suspected_fill, rows_with_nan, table_dtype, valid_rows
 from pixelwise.table.pixels import PixelTable, band_order
 
 __all__ = ["all_pixels", "extract_pixels"]
@@ -89,7 +89,8 @@ def extract_pixels(
     Examples
     --------
     >>> import pixelwise as pw
-    >>> X, y = pw.extract_pixels(getfixture("scene_path"), getfixture("polygons_path"), column="class")
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> X, y = pw.extract_pixels(scene, polygons, column="class")
     >>> X
     PixelTable(1200 pixels x 4 bands: B02, B03, B04, B08)
     >>> sorted(set(y.tolist())), sorted(set(X.groups.tolist()))
@@ -114,6 +115,7 @@ def extract_pixels(
         raise LabelError("no labelled pixel lies on the raster: check that labels and raster cover the same place, and the buffer")
     X, y = PixelTable.concat(tables) if len(tables) > 1 else tables[0], _join(targets)
     X, y = _drop_missing(X, y, policy)
+    report_suspected_fill(np.asarray(X).T, "here and to the model")
     chosen, y = balance_classes(
         y, max_per_class=max_per_class, min_pixels=min_pixels, small_classes=small_classes, merge_label=merge_label,
         random_state=random_state,
@@ -247,7 +249,7 @@ def all_pixels(raster: Any, nan: NanPolicy | str = "drop") -> PixelTable:
     --------
     >>> import pixelwise as pw
     >>> from pixelwise.table.extract import all_pixels
-    >>> all_pixels(getfixture("scene_path")).shape
+    >>> all_pixels(pw.datasets.make_example()[0]).shape
     (4800, 4)
     """
     policy, tables = as_policy(nan), []

@@ -19,7 +19,7 @@ from rasterio.warp import reproject
 from pixelwise.errors import BandError, CRSError, LabelError, PixelwiseWarning
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid, as_crs, crs_name, metres_per_unit
-from pixelwise.table.missing import NanPolicy, missing_values
+from pixelwise.table.missing import NanPolicy, missing_values, valid_rows
 
 __all__ = ["Found", "find_in_raster", "find_in_vector", "read_labels"]
 
@@ -229,11 +229,10 @@ def find_in_raster(grid: Grid, labels: Raster, number: int) -> Found:
     values = labels.cube[0]
     values = values.compute() if labels.is_lazy else np.asarray(values)
     labelled = np.ones(values.shape, bool) if labels.mask is None else ~np.asarray(labels.mask if labels.mask.ndim == 2 else labels.mask[0])
-    (exact, bound), = missing_values(values.dtype, labels.names, labels.nodata, NanPolicy())
-    if values.dtype.kind == "f":
-        labelled &= np.isfinite(values) if bound is None else np.abs(values) < bound
-    for value in exact:
-        labelled &= values != value
+    (exact,) = missing_values(values.dtype, labels.names, labels.nodata, NanPolicy())
+    there, _ = valid_rows(values.ravel()[None], [exact], None, NanPolicy(), "complete")
+    if there is not None:
+        labelled.ravel()[~there] = False
     unplaced = labels.grid.crs is None or not labels.grid.is_georeferenced
     if labels.grid.differs_from(grid) and not (unplaced and _same_pixels(labels.grid, grid)):
         values, labelled = _warped(labels.grid, grid, values, labelled)

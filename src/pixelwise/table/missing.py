@@ -13,18 +13,21 @@ from sklearn.impute import SimpleImputer
 from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
 from pixelwise.table.layout import pixel_rows
 
-__all__ = ["NanPolicy", "as_policy", "missing_values", "refuse_missing", "report_empty_bands", "rows_with_nan", "table_dtype", "valid_rows"]
+__all__ = ["NanPolicy", "as_policy", "missing_values", "refuse_missing", "report_empty_bands", "report_suspected_fill", "rows_with_nan", "table_dtype", "valid_rows"]
 
 _INPUT = ("mask", "drop", "propagate", "raise", "impute", "auto")
 #: No band of any sensor measures values beyond this; fills do (float32 and float64 extremes, rounded or not).
 _EXTREME = 1e30
+#: Values that files are filled with, and the share of pixels from which they are spoken of.
+_FILLS = (0, 255, 65535, -1, -999, -9999, -32768, 32767, -99999)
+_SUSPICIOUS = 0.01
 
 
 @dataclass(frozen=True)
 class NanPolicy:
     """What counts as missing, and what happens to pixels that lack data.
 
-    Declared nodata, NaN, infinities, masks, `sentinels` and values outside `valid_range` are all missing. A pixel in which every band is missing is
+    Declared nodata, NaN, infinities and other floats beyond 1e30, masks, `sentinels` and values outside `valid_range` are all missing. A pixel in which every band is missing is
     never predicted, whatever the policy.
 
     Parameters
@@ -125,8 +128,8 @@ def table_dtype(dtype: Any) -> np.dtype[Any]:
 
 def missing_values(
     dtype: Any, names: Sequence[str], nodata: Sequence[float | None], policy: NanPolicy
-) -> list[tuple[tuple[Any, ...], float | None]]:
-    """Return for each band the exact values that are missing in a dtype, and the bound of an extreme nodata.
+) -> list[tuple[Any, ...]]:
+    """Return for each band the exact values that mark missing data in a dtype.
 
     Parameters
     ----------
@@ -141,9 +144,14 @@ def missing_values(
 
     Returns
     -------
-    list of (tuple of scalar, float or None)
-        Values that mark missing data, and, where nodata is extreme (as -3.4e38), the bound beyond which nothing is data: such fills are often
-        declared with fewer digits than they are stored with.
+    list of tuple of scalar
+        NaN, infinities and extreme floats are missing anyway and not among them: such fills are often declared with fewer digits than they
+        are stored with.
+
+    Raises
+    ------
+    FillValueError
+        If sentinels name a band that is not there.
     """
     kind = np.dtype(dtype)
     by_name = isinstance(policy.sentinels, Mapping)
@@ -155,11 +163,9 @@ def missing_values(
     return [_marks(kind, value, policy.sentinels_of(name)) for name, value in zip(names, nodata, strict=True)]
 
 
-def _marks(kind: np.dtype[Any], nodata: float | None, sentinels: tuple[float, ...]) -> tuple[tuple[Any, ...], float | None]:
-    values = [value for value in (nodata, *sentinels) if value is not None and np.isfinite(value)]
-    extreme = [value for value in values if kind.kind == "f" and abs(value) > _EXTREME]
-    exact = tuple(kind.type(value) for value in values if value not in extreme and _exists(value, kind))
-    return exact, _EXTREME if extreme else None
+def _marks(kind: np.dtype[Any], nodata: float | None, sentinels: tuple[float, ...]) -> tuple[Any, ...]:
+    values = [value for value in (nodata, *sentinels) if value is not None and abs(value) < _EXTREME]
+    return tuple(kind.type(value) for value in values if _exists(value, kind))
 
 
 def _exists(value: float, dtype: np.dtype[Any]) -> bool:
@@ -174,7 +180,7 @@ def _exists(value: float, dtype: np.dtype[Any]) -> bool:
 
 def valid_rows(
     flat: np.ndarray,
-    marks: Sequence[tuple[tuple[Any, ...], float | None]],
+    marks: Sequence[tuple[Any, ...]],
     mask: np.ndarray | None,
     policy: NanPolicy,
     keep: str,
@@ -205,10 +211,9 @@ def valid_rows(
     missing: list[np.ndarray | None] = []
     count: np.ndarray | None = None
     floating = flat.dtype.kind == "f"
-    for band, (exact, bound) in zip(flat, marks, strict=True):
-        data = np.isfinite(band) if floating else None
-        if bound is not None:
-            data &= np.abs(band) < bound
+    for band, exact in zip(flat, marks, strict=True):
+        # False for NaN and infinities too.
+        data = np.abs(band) < _EXTREME if floating else None
         for value in exact:
             data = band != value if data is None else np.logical_and(data, band != value, out=data)
         if policy.valid_range is not None:
@@ -255,6 +260,31 @@ def rows_with_nan(flat: np.ndarray, valid: np.ndarray | None, missing: list[np.n
         if gaps is not None:
             rows[gaps if valid is None else gaps[valid], column] = np.nan
     return rows
+
+
+def report_suspected_fill(flat: np.ndarray, remedy: str) -> None:
+    """Warn where many pixels hold one typical fill value in every band, and nothing declares it as nodata.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_bands, n_pixels)
+        A sample of pixels that count as valid.
+    remedy : str
+        Where to pass the sentinel.
+    """
+    if len(flat) < 2 or not flat.shape[1]:
+        return
+    first = flat[0]
+    alike = np.logical_and.reduce(flat == first, axis=0)
+    for value in _FILLS:
+        share = float(np.mean(alike & (first == value)))
+        if share >= _SUSPICIOUS:
+            warnings.warn(
+                f"{share:.0%} of the pixels are {value:g} in every band, which looks like nodata that nobody declared: "
+                f"if it is, pass nan=NanPolicy(sentinels={value:g}) {remedy}",
+                MissingDataWarning,
+                stacklevel=3,
+            )
 
 
 def report_empty_bands(names: Sequence[str], empty: np.ndarray, what: str, remedy: str) -> None:

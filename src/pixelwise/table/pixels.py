@@ -49,7 +49,8 @@ class PixelTable:
     Examples
     --------
     >>> import numpy as np, pixelwise as pw
-    >>> X, y = pw.extract_pixels(getfixture("scene_path"), getfixture("polygons_path"), column="class")
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> X, y = pw.extract_pixels(scene, polygons, column="class")
     >>> X.shape == (len(y), 4), X.feature_names
     (True, ('B02', 'B03', 'B04', 'B08'))
     >>> X[:3].xy.shape, X.crs.to_epsg()
