@@ -78,7 +78,9 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_") and not name.startswith("_"):
             inner = self.__dict__.get("estimator_", self.__dict__.get("estimator"))
-            if name != "estimator_" and inner is not None and hasattr(inner, name):
+            # Once fitted here, its names are those that the caller gave; LightGBM makes some up.
+            own = name == "estimator_" or (name == "feature_names_in_" and "estimator_" in self.__dict__)
+            if not own and inner is not None and hasattr(inner, name):
                 return getattr(inner, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -216,6 +218,8 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         """Check names and numbers of the features, and settle NaN in pixels."""
         if not isinstance(X, PixelTable):
             return self._validated(X, reset=first), y, params
+        if first:
+            self._forget_names()
         validate_data(self, X, reset=first, skip_check_array=True)
         if first and X.band_names is not None:
             self.feature_names_in_ = np.asarray(X.band_names, dtype=object)
@@ -263,6 +267,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         if reset:
             self.__dict__.pop("used_bands_", None)
             self.__dict__.pop("imputer_", None)
+            self._forget_names()
         if hasattr(X, "columns") or hasattr(X, "__dataframe__"):
             return validate_data(self, X, reset=reset, skip_check_array=True)
         tags = get_tags(self).input_tags
@@ -271,6 +276,10 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
             self, X, reset=reset, accept_sparse=tags.sparse, dtype=None if loose else "numeric", ensure_all_finite=False,
             ensure_min_samples=1 if reset else 0,
         )  # fmt: skip
+
+    def _forget_names(self) -> None:
+        # validate_data deletes the names of the last fit where X has none; it would stumble over those of an estimator that came fitted.
+        self.feature_names_in_ = None
 
     def _explain(self, y: Any, params: dict[str, Any]) -> None:
         """Raise a clearer error where the estimator refused the data for a reason that is known here."""

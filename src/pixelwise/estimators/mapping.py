@@ -17,14 +17,14 @@ from pixelwise.families import EstimatorFamily, OutputType
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.lazy import map_chunks
-from pixelwise.table.layout import Layout, ToPixelMajor, pixel_rows
+from pixelwise.table.layout import Layout, ToPixelMajor
 from pixelwise.table.missing import NanPolicy, as_policy, missing_values, refuse_missing, report_suspected_fill, rows_with_nan, table_dtype, valid_rows
 from pixelwise.table.pixels import PixelTable, band_order
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
 
 #: Pixels that are predicted at a time: more would leave the processor's cache and cost more a pixel.
-_BLOCK = 262_144
+_BLOCK = 65_536
 #: Most bytes of one such table in float64, for rasters with hundreds of bands.
 _BLOCK_BYTES = 32 * 2**20
 
@@ -111,7 +111,7 @@ class RasterMapping:
         mask = None if raster.mask is None else _flat_mask(raster.mask, layout, columns)
         call, n = getattr(inner, method), flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
-        out: np.ndarray | None = None
+        out, buffer = None, np.empty((min(step, n), len(flat)), dtype)
         pair = OutputType("float32", float("nan"))
         for start in range(0, n, step):
             part, hidden = flat[:, start : start + step], None if mask is None else mask[..., start : start + step]
@@ -120,7 +120,7 @@ class RasterMapping:
                 refuse_missing(int((~valid).sum()), len(valid), "the raster")
             if valid is not None and not valid.any():
                 continue
-            rows = pixel_rows(part, valid, dtype) if not missing else rows_with_nan(part, valid, missing, dtype)
+            rows = rows_with_nan(part, valid, missing, dtype, buffer)
             rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
             result = self._coded(call(_named(inner, rows)), method)
             if out is None:
@@ -246,7 +246,7 @@ def _report_nothing(flat: np.ndarray, marks: Any, names: list[str], policy: NanP
 
 
 def _report_fill(flat: np.ndarray, marks: Any, policy: NanPolicy) -> None:
-    """Look at every hundredth pixel or so for a fill that nobody declared."""
-    sample = flat[:, :: max(1, flat.shape[1] // 10_000)]
+    """Look at a few thousand pixels for a fill that nobody declared."""
+    sample = flat[:, :: max(1, flat.shape[1] // 4_000)]
     valid, _ = valid_rows(sample, marks, None, policy, "complete")
     report_suspected_fill(sample if valid is None else sample[:, valid], "to the model")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, ClusterMixin, RegressorMixin, TransformerMixin
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from pixelwise.errors import LabelError
 from pixelwise.estimators.base import PixelwiseBase, delegates, is_rasters
@@ -138,9 +139,13 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
         if first:
             self.__dict__.pop("encoder_", None)
             self.__dict__.pop("classes_", None)
-        if not family.encode_labels or y is None:
+        if not family.encode_labels:
             return y
+        if y is None:
+            raise LabelError(f"{type(self).__name__} requires y to be passed, but the target y is None: pass the labels")
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
         if first:
             self.encoder_ = LabelEncoder().fit(params.get("classes", y))
         if "classes" in params:
