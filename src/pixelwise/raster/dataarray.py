@@ -174,6 +174,8 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
         array = array.assign_coords({band: list(raster.bands)})
     elif isinstance(like, xr.DataArray) and band in dims and band in like.coords and like.sizes[band] == raster.n_bands:
         array = array.assign_coords({band: like.coords[band]})
+    elif like is None and band in dims:
+        array = array.assign_coords({band: np.arange(1, raster.n_bands + 1)})
     if raster.times is not None and time in dims and time not in array.coords:
         array = array.assign_coords({time: list(raster.times)})
     array = _with_georeference(array, raster.grid, kept)

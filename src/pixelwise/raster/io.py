@@ -115,7 +115,8 @@ class RasterFile:
             raise RasterReadError(f"raster {self.path} has no bands of its own{held}")
         if file.transform == rasterio.Affine.identity() and file.gcps[0]:
             raise GridError(f"raster {self.path} is georeferenced by ground control points only: warp it first, as with gdalwarp")
-        self.indexes = [i for i, role in enumerate(file.colorinterp, 1) if role is not ColorInterp.alpha or file.count == 1]
+        alpha = {i for i, role in enumerate(file.colorinterp, 1) if role is ColorInterp.alpha and file.count > 1 and self._is_alpha(i)}
+        self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
         at = [index - 1 for index in self.indexes]
         self.grid = Grid(file.crs, file.transform, file.height, file.width)
         self.n_bands = len(self.indexes)
@@ -124,7 +125,25 @@ class RasterFile:
         self.dtype = np.result_type(*(file.dtypes[i] for i in at)).name
         self.block_shape: tuple[int, int] = file.block_shapes[at[0]]
         self.tags = dict(file.tags())
-        self.has_mask = any(MaskFlags.per_dataset in file.mask_flag_enums[i] for i in at)
+        own_mask = any({MaskFlags.per_dataset} == set(file.mask_flag_enums[i]) for i in at)
+        self.has_mask = bool(alpha) or own_mask
+
+    def _is_alpha(self, index: int) -> bool:
+        """Whether an alpha band is one: GDAL makes the fourth band of any four 8-bit bands alpha, near infrared too."""
+        if self._file.descriptions[index - 1]:
+            return False
+        height, width = self._file.block_shapes[index - 1]
+        full, opaque = np.iinfo(self._file.dtypes[index - 1]).max if self._file.dtypes[index - 1][0] in "iu" else 1, False
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+            row = int(share * (self._file.height - 1)) // height * height
+            col = int(share * (self._file.width - 1)) // width * width
+            window = Window(col, row, min(width, self._file.width - col), min(height, self._file.height - row))
+            with _reading(f"raster {self.path}"):
+                block = self._file.read(index, window=window)
+            if not np.isin(block, (0, full)).all():
+                return False
+            opaque = opaque or bool((block == full).any())
+        return opaque
 
     def read(self, window: Window | None = None) -> Raster:
         """Read a window, or all.
