@@ -9,6 +9,7 @@ __all__ = [
     "BandError",
     "CRSError",
     "DatasetMissingError",
+    "DependencyMissingError",
     "FillValueError",
     "FoldError",
     "GridError",
@@ -86,6 +87,10 @@ class ArtifactError(PixelwiseError, ValueError):
 
 class DatasetMissingError(PixelwiseError, ModuleNotFoundError):
     """A sample data set is not installed."""
+
+
+class DependencyMissingError(PixelwiseError, ModuleNotFoundError):
+    """A distribution that only part of pixelwise needs is not installed."""
 
 
 class PluginError(PixelwiseError, ValueError):

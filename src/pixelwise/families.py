@@ -91,7 +91,7 @@ class OutputType:
         """Whether `value` is exactly a value of the dtype (any float fits a float dtype)."""
         kind = np.dtype(self.dtype)
         if kind.kind == "f":
-            return bool(np.isnan(value) or np.isinf(value) or abs(value) <= np.finfo(kind).max)
+            return bool(np.isnan(value) or np.isinf(value) or abs(value) <= float(np.finfo(kind).max))
         limits = np.iinfo(kind)
         return bool(np.isfinite(value)) and float(value).is_integer() and limits.min <= value <= limits.max
 

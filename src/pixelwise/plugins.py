@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import warnings
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -77,23 +78,28 @@ class Plugins:
         self._register(plugin, name)
 
     def _register(self, plugin: Any, name: str | None) -> None:
-        label = self._manager.register(plugin, name)
-        self.__dict__.pop("families", None)
-        self.__dict__.pop("carriers", None)
+        label = name or str(self._manager.get_canonical_name(plugin))
+        if self._manager.has_plugin(label) or self._manager.is_registered(plugin):
+            raise PluginError(f"plugin {label!r} is registered already: unregister it first", plugin=label)
         try:
+            self._manager.register(plugin, label)
             self._manager.check_pending()
+            self._forget()
             _ = self.families, self.carriers
         except (pluggy.PluginValidationError, PluginError) as error:
-            self._manager.unregister(name=label)
-            self.__dict__.pop("families", None)
-            self.__dict__.pop("carriers", None)
+            if self._manager.has_plugin(label):
+                self._manager.unregister(name=label)
+            self._forget()
             raise PluginError(f"plugin {label!r} is refused: {error}", plugin=label) from error
+
+    def _forget(self) -> None:
+        self.__dict__.pop("families", None)
+        self.__dict__.pop("carriers", None)
 
     def unregister(self, name: str) -> None:
         """Remove the plugin of that name."""
         self._manager.unregister(name=name)
-        self.__dict__.pop("families", None)
-        self.__dict__.pop("carriers", None)
+        self._forget()
 
     @property
     def names(self) -> list[str]:
@@ -141,10 +147,16 @@ def innermost(estimator: Any) -> Any:
     while True:
         if getattr(estimator, "steps", None):
             estimator = estimator.steps[-1][1]
-        elif not isinstance(estimator, type) and hasattr(estimator, "estimator") and hasattr(estimator, "fit"):
+        elif _wraps(type(estimator)) and hasattr(estimator, "estimator"):
             estimator = estimator.estimator
         else:
             return estimator
+
+
+@functools.cache
+def _wraps(cls: type) -> bool:
+    # A forest has an attribute `estimator` too, but nobody hands it over.
+    return hasattr(cls, "fit") and "estimator" in inspect.signature(cls).parameters
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

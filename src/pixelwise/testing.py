@@ -16,6 +16,7 @@ from pixelwise.hookspecs import Carrier
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid
+from pixelwise.table.layout import ToPixelMajor
 
 __all__ = ["check_carrier", "check_family"]
 
@@ -66,7 +67,7 @@ def check_family(family: EstimatorFamily, estimator: Any) -> None:
     for dtype in family.dtypes:
         try:
             family.output_type(dtype=dtype)
-        except FillValueError as error:
+        except (FillValueError, TypeError) as error:
             raise AssertionError(f"{where} has no fill for its dtype {dtype}: {error}") from error
     for target in _TARGETS[family.kind]:
         _check_fit(family, estimator, target)
@@ -77,6 +78,8 @@ def _check_fit(family: EstimatorFamily, estimator: Any, target: np.ndarray | Non
     centres = np.array([[10.0, 200.0], [90.0, 20.0], [200.0, 110.0]])
     chosen = np.arange(60) % 3
     pixels = (centres[chosen] + np.random.default_rng(0).normal(0, 2, (60, 2))).astype("float32")
+    values = ToPixelMajor().unflatten(pixels.T, (2, 6, 10)).copy()
+    values[:, 0, 0] = np.nan
     model = _WRAPPERS[family.kind](clone(estimator))
     labels = None if target is None else target[chosen]
     try:
@@ -89,8 +92,6 @@ def _check_fit(family: EstimatorFamily, estimator: Any, target: np.ndarray | Non
             getattr(model.estimator_, model.method)(np.full((1, 2), np.nan, "float32"))
         except Exception as error:
             raise AssertionError(f"{where} does not take NaN: set accepts_nan=False: {error}") from error
-    values = pixels.T.reshape(2, 6, 10).copy()
-    values[:, 0, 0] = np.nan
     grid = Grid("EPSG:32633", rasterio.Affine(10, 0, 330_000, 0, -10, 5_822_040), 6, 10)
     made = getattr(model, model.method)(Raster(values, grid))
     gap = made.values[..., 0, 0]
@@ -125,7 +126,7 @@ def check_carrier(carrier: Carrier, example: Any, *, returns: type | None = None
     --------
     >>> import numpy as np, pixelwise as pw
     >>> from pixelwise.default_plugins.array_carriers import NdarrayCarrier
-    >>> pw.testing.check_carrier(NdarrayCarrier(), np.arange(24.0).reshape(2, 3, 4))
+    >>> pw.testing.check_carrier(NdarrayCarrier(), np.ones((2, 3, 4)))
     """
     where, expected = f"carrier {carrier.name!r}", returns or type(example)
     _require(bool(carrier.matches(example)), f"{where} does not match its own example, a {type(example).__name__}")
@@ -133,16 +134,19 @@ def check_carrier(carrier: Carrier, example: Any, *, returns: type | None = None
         _require(not carrier.matches(other), f"{where} matches {other!r}, which is no raster")
     raster = carrier.unwrap(example)
     _require(isinstance(raster, Raster), f"{where} unwraps to a {type(raster).__name__}: return a pixelwise.Raster")
-    codes = np.arange(raster.grid.size, dtype="uint8").reshape(raster.grid.shape)
+    codes = np.add.outer(np.arange(raster.grid.height), np.arange(raster.grid.width)).astype("uint8")
     marked = Raster(codes, raster.grid, nodata=(255,), name="predict")
     for what, given in (("a round trip", raster), ("a map of one band", marked)):
         back = carrier.rewrap(given, example)
         _require(isinstance(back, expected), f"{where} makes a {type(back).__name__} of {what}, not a {expected.__name__}")
         _compare(f"{where} after {what}", _parts(carrier, back), given)
+    kept = _parts(carrier, carrier.rewrap(raster, example)).nodata
+    # As text, because NaN differs from itself.
+    _require(str(kept) == str(raster.nodata), f"{where} after a round trip has the nodata {kept}, not {raster.nodata}")
     if raster.values.ndim == 3:
-        flat = np.asarray(raster.values).reshape(raster.n_bands, -1).T.astype("float32")
+        table = np.nan_to_num(ToPixelMajor()(raster).astype("float32"))
         model = PixelwiseClassifier(DecisionTreeClassifier(random_state=0), nan="propagate")
-        model.fit(np.nan_to_num(flat), np.arange(len(flat)) % 2)
+        model.fit(table, np.arange(len(table)) % 2)
         made = model.predict(example)
         _require(isinstance(made, expected), f"predict on {where} gives a {type(made).__name__}, not a {expected.__name__}")
         _compare(f"{where} after predict", _parts(carrier, made), model.predict(raster))

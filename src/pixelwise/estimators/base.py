@@ -220,7 +220,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
             return self._validated(X, reset=first), y, params
         if first:
             self._forget_names()
-        validate_data(self, X, reset=first, skip_check_array=True)
+            validate_data(self, X, reset=True, skip_check_array=True)
         if first and X.band_names is not None:
             self.feature_names_in_ = np.asarray(X.band_names, dtype=object)
         columns = band_order(None if first else self._names(), X.band_names, X.shape[1], self.n_features_in_)

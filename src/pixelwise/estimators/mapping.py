@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 
 from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
 from pixelwise.estimators.nan_support import takes_nan
-from pixelwise.families import EstimatorFamily, OutputType
+from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.lazy import map_chunks
@@ -25,6 +25,9 @@ __all__ = ["RasterMapping", "is_fitted", "output_type"]
 
 #: Pixels that are predicted at a time: more would leave the processor's cache and cost more a pixel.
 _BLOCK = 65_536
+#: Tables are filled up to a multiple of this many rows with copies of their last: linear algebra sums the rows of an odd remainder in another order,
+#: and then a chip would differ from the whole in the last bit.
+_ROWS = 64
 #: Most bytes of one such table in float64, for rasters with hundreds of bands.
 _BLOCK_BYTES = 32 * 2**20
 
@@ -49,7 +52,10 @@ class RasterMapping:
         return plugins().family_of(self.estimator, self._kind)
 
     def _dtype(self) -> str | None:
-        return None if self.output_dtype is None else np.dtype(self.output_dtype).name
+        if self.output_dtype is None:
+            return None
+        default_fill(self.output_dtype)
+        return str(np.dtype(self.output_dtype).name)
 
     def _fill(self, policy: NanPolicy) -> float | None:
         return policy.fill_value if self.fill_value is None else self.fill_value
@@ -59,6 +65,10 @@ class RasterMapping:
 
     def _names(self) -> tuple[str, ...] | None:
         names = getattr(self, "feature_names_in_", None)
+        if names is None and "estimator_" not in self.__dict__ and self._kind in ("classifier", "regressor"):
+            # A fitted CatBoost keeps its names here; those of an array are positions.
+            names = getattr(self.estimator, "feature_names_", None)
+            names = None if names is None or list(names) == [str(number) for number in range(len(names))] else names
         return None if names is None else tuple(names)
 
     def _fitted(self) -> Any:
@@ -77,13 +87,16 @@ class RasterMapping:
         return self._decode(getattr(inner, method)(self._table(X, inner, method)), method)
 
     def _table(self, X: Any, inner: Any, method: str) -> Any:
-        if not isinstance(X, PixelTable):
+        if method == "inverse_transform":
+            return np.asarray(X) if isinstance(X, PixelTable) else X
+        if isinstance(X, PixelTable):
+            names, values = X.band_names, np.asarray(X)
+        elif "used_bands_" in self.__dict__:
+            # Fitted on pixels: scikit-learn turns PixelTables into arrays in many places, so that missing names are no news.
+            names, values = _frame_names(X), check_array(X, dtype=FLOAT_DTYPES, ensure_all_finite=False, ensure_min_samples=0)
+        else:
             return X if "estimator_" not in self.__dict__ else self._validated(X, reset=False)
-        forward = method != "inverse_transform"
-        columns = band_order(self._names(), X.band_names, X.shape[1], self.n_features_in_) if forward else slice(None)
-        values = np.asarray(X)[:, columns]
-        if not forward:
-            return values
+        values = values[:, band_order(self._names(), names, values.shape[1], self.n_features_in_)]
         used = self.__dict__.get("used_bands_")
         values = values if used is None or used.all() else values[:, used]
         gaps = np.isnan(values)
@@ -91,7 +104,7 @@ class RasterMapping:
             values = self.imputer_.transform(values)
         elif gaps.any() and not takes_nan(inner, values.shape[1], method, self._family()):
             raise MissingDataError(
-                f"{gaps.any(axis=1).sum()} of {len(X)} pixels lack data and {type(inner).__name__} does not take NaN: "
+                f"{gaps.any(axis=1).sum()} of {len(values)} pixels lack data and {type(inner).__name__} does not take NaN: "
                 f"drop them with extract_pixels(nan='drop'), or use nan='impute'"
             )
         return _named(inner, values)
@@ -111,7 +124,7 @@ class RasterMapping:
         mask = None if raster.mask is None else _flat_mask(raster.mask, layout, columns)
         call, n = getattr(inner, method), flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
-        out, buffer = None, np.empty((min(step, n), len(flat)), dtype)
+        out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), dtype)
         pair = OutputType("float32", float("nan"))
         for start in range(0, n, step):
             part, hidden = flat[:, start : start + step], None if mask is None else mask[..., start : start + step]
@@ -120,9 +133,11 @@ class RasterMapping:
                 refuse_missing(int((~valid).sum()), len(valid), "the raster")
             if valid is not None and not valid.any():
                 continue
-            rows = rows_with_nan(part, valid, missing, dtype, buffer)
+            count = len(rows_with_nan(part, valid, missing, dtype, buffer))
+            rows = buffer[: -(-count // _ROWS) * _ROWS]
+            rows[count:] = rows[count - 1]
             rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
-            result = self._coded(call(_named(inner, rows)), method)
+            result = self._coded(call(_named(inner, rows))[:count], method)
             if out is None:
                 pair, shape = self._pair(method, policy), result.shape[1:]
                 out = np.full((*shape, n), pair.fill_value, pair.dtype)
@@ -202,6 +217,11 @@ def is_fitted(estimator: Any) -> bool:
     except (NotFittedError, TypeError):
         return False
     return True
+
+
+def _frame_names(X: Any) -> tuple[str, ...] | None:
+    columns = getattr(X, "columns", None)
+    return tuple(columns) if columns is not None and all(isinstance(name, str) for name in columns) else None
 
 
 def _named(inner: Any, rows: np.ndarray) -> Any:

@@ -85,6 +85,11 @@ class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         self.crs = crs
         self.random_state = random_state
 
+    @property
+    def shuffle(self) -> bool:
+        """Whether the folds are drawn at random; halving searches refuse those that are, and have no seed."""
+        return self.assignment == "random"
+
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.
 

@@ -92,7 +92,9 @@ def transform_xy(xy: np.ndarray, source: CRS | None, target: CRS | None) -> np.n
             crs=(source, target),
         )
     mover = pyproj.Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
-    return np.column_stack(mover.transform(xy[:, 0], xy[:, 1]))
+    # pyproj takes an array of one coordinate for a scalar, of which numpy warns.
+    x, y = xy.T.tolist() if len(xy) == 1 else xy.T
+    return np.column_stack(mover.transform(x, y))
 
 
 @dataclass(frozen=True, eq=False)

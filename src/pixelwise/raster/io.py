@@ -61,11 +61,17 @@ def parse_memory(memory: str | int) -> int:
 
 
 @contextmanager
+def _opening(what: str) -> Iterator[None]:
+    # Filters belong to all threads: they are changed round opening alone, never round what a second thread reads.
+    with _reading(what), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+@contextmanager
 def _reading(what: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            yield
+        yield
     except RasterioError as error:
         cause = error.__cause__ or error
         raise RasterReadError(f"{what} cannot be read: {cause}; check that the path is right and the file is whole") from error
@@ -100,7 +106,7 @@ class RasterFile:
     def __init__(self, source: Any) -> None:
         self._owned = isinstance(source, str | os.PathLike)
         self.path = os.fspath(source) if self._owned else source.name
-        with _reading(f"raster {self.path}"):
+        with _opening(f"raster {self.path}"):
             self._file = rasterio.open(source) if self._owned else source
         try:
             self._describe()
@@ -296,7 +302,7 @@ def open_raster(
     with RasterFile(path) as file:
         masked = file.has_mask or len({repr(value) for value in file.nodata}) > 1
         at, bands = [index - 1 for index in file.indexes], file.bands
-    with _reading(f"raster {path}"):
+    with _opening(f"raster {path}"):
         opened = rioxarray.open_rasterio(path, chunks=chunks, masked=masked)
     assert isinstance(opened, xr.DataArray)
     array = opened if len(at) == opened.sizes["band"] else opened.isel(band=at)

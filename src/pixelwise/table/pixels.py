@@ -63,6 +63,7 @@ class PixelTable:
     def __init__(self, store: _Store, rows: np.ndarray | None = None) -> None:
         self._store = store
         self._rows = rows
+        self._own = False
 
     @classmethod
     def from_values(
@@ -218,8 +219,16 @@ class PixelTable:
         return PixelTable(self._store, chosen)
 
     def copy(self) -> PixelTable:
-        """Return the same view again; tables never change."""
-        return PixelTable(self._store, self._rows)
+        """Return a table with values of its own; they alone can be set, as inspection tools do."""
+        store = self._gathered()
+        table = PixelTable(replace(store, values=store.values.copy()))
+        table._own = True
+        return table
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self._own:
+            raise TypeError("a PixelTable shares its values with other views: set them in X.copy()")
+        self._store.values[key] = value
 
     def take(self, indices: Any, axis: int = 0, **_: Any) -> Any:
         """Return rows (axis 0, as a table) or columns (axis 1, as an array) by position."""

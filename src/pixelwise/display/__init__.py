@@ -1,0 +1,1 @@
+"""Maps, folds and reports to look at."""

@@ -1,0 +1,1 @@
+"""Applying a fitted model from file to file, in bounded memory."""

@@ -1,0 +1,274 @@
+"""A fitted model applied from file to file: chips are read ahead, predicted and written, and memory stays within a budget."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import queue
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.env
+import sklearn
+from rasterio.windows import Window
+from tqdm.auto import tqdm
+
+from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
+from pixelwise.inference.models import as_raster_model, policy_of, total_halo
+from pixelwise.inference.plan import ChipPlan, plan_chips
+from pixelwise.raster.carriers import Raster
+from pixelwise.raster.destination import check_destination
+from pixelwise.raster.io import ArraySource, RasterFile, open_source, parse_memory
+from pixelwise.raster.write import RasterWriter
+from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
+
+__all__ = ["predict_raster"]
+
+
+def predict_raster(
+    model: Any,
+    src: Any,
+    dst: Any,
+    *,
+    memory: str | int = "512MB",
+    method: str = "predict",
+    workers: int | None = None,
+    progress: bool | Callable[[int, int], object] = False,
+    compress: str | None = "deflate",
+    colors: Mapping[Any, str] | None = None,
+) -> Path:
+    """Apply a fitted model to a raster file and write the map, chip by chip.
+
+    The map is the one that ``model.predict(raster)`` makes of the whole raster, whatever the budget. It appears under its name
+    when it is complete; any error leaves what was there before.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted: a Pixelwise estimator, a Pipeline or search with one, or any scikit-learn estimator.
+    src : path, rasterio dataset, or raster of any other carrier
+        What to read; a path is read ahead in a thread of its own.
+    dst : path
+        GeoTIFF to write.
+    memory : str or int, default="512MB"
+        Most memory to take beyond the model, as text with a unit or in bytes.
+    method : str, default="predict"
+        The method to call: "predict", "predict_proba", "transform" ...
+    workers : int or None, default=None
+        Threads that read and predict chips at the same time; None predicts in the calling thread, while another reads ahead.
+    progress : bool or callable, default=False
+        True for a progress bar, or a function of the number of chips that are done and of all.
+    compress : str or None, default="deflate"
+        One of deflate, zstd, lzw, lzma, packbits, none.
+    colors : mapping of (str or int) to str, or None, default=None
+        Colours of classes, "#rrggbb" by name or code.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    MemoryBudgetError
+        If not even a chip of one block fits the memory.
+    RasterReadError, RasterWriteError
+        If a file cannot be read or written.
+
+    Warns
+    -----
+    MissingDataWarning
+        If no pixel could be predicted, or a fill seems to be undeclared.
+
+    Examples
+    --------
+    >>> import tempfile, pixelwise as pw
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from pixelwise.inference.streaming import predict_raster
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> model = pw.PixelwiseClassifier(LogisticRegression()).fit(*pw.extract_pixels(scene, polygons, column="class"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = pw.open_raster(predict_raster(model, scene, f"{folder}/map.tif"))
+    ...     bool((made[0] == model.predict(pw.open_raster(scene))).all())
+    True
+    """
+    path, budget, threads = check_destination(dst), parse_memory(memory), _threads(workers)
+    model = as_raster_model(model, method)
+    predict, halo = getattr(model, method), total_halo(model)
+    with contextlib.ExitStack() as stack:
+        source = open_source(src)
+        stack.callback(source.close)
+        _refuse_same(source.path, path)
+        plan = plan_chips(source, model, budget, method=method, halo=halo, workers=threads)
+        stack.enter_context(_limits(plan))
+        reader = stack.enter_context(contextlib.closing(_ChipReader(src, source, halo, threads, predict)))
+        windows = list(source.grid.windows(plan.height, plan.width))
+        chips = stack.enter_context(contextlib.closing(_in_order(reader.chip, windows, threads)))
+        sightings = _Sightings(source, model)
+        tick = stack.enter_context(_ticker(progress, len(windows)))
+        writer: RasterWriter | None = None
+        for window, chip, ready in chips:
+            # Called from here and from no function of its own: few frames above the estimator keep tracebacks clear.
+            made = _core(predict(chip) if ready is None else ready, chip, window, halo)
+            if writer is None:
+                writer = RasterWriter.like(made, path, source.grid, compress=compress, colors=colors, tile=plan.tile)
+                stack.enter_context(writer)
+            writer.write(made.values, window)
+            sightings.note(chip, made)
+            tick()
+            # Else the chip would live on while the next but one is read.
+            del chip, ready, made
+    sightings.report()
+    return path
+
+
+def _threads(workers: int | None) -> int:
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers!r} is no number of threads: pass 1 or more, or None")
+    return workers or 1
+
+
+def _refuse_same(source: Any, path: Path) -> None:
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise RasterWriteError(f"{path} is what is read: name another file for the map")
+
+
+@contextlib.contextmanager
+def _limits(plan: ChipPlan) -> Iterator[None]:
+    """Hold GDAL's cache and scikit-learn's working memory to the plan, and put both back."""
+    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
+    try:
+        # In bytes; rasterio sets the limit at once, also where the cache is in use, but puts it back for outermost ones only.
+        with rasterio.Env(GDAL_CACHEMAX=min(plan.cache, before)), sklearn.config_context(working_memory=plan.working / 2**20):
+            yield
+    finally:
+        rasterio.env.set_gdal_config("GDAL_CACHEMAX", before)
+
+
+class _ChipReader:
+    """Reads chips in threads, with as many file handles, and with several threads predicts them there too."""
+
+    def __init__(
+        self, src: Any, source: RasterFile | ArraySource, halo: int, threads: int, predict: Callable[[Raster], Raster]
+    ) -> None:
+        self._grid, self._halo = source.grid, halo
+        self._predict = predict if threads > 1 else None
+        self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
+        # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
+        more = range(threads - 1) if isinstance(src, str | os.PathLike) else ()
+        self._opened = [RasterFile(src) for _ in more]
+        self._free: queue.SimpleQueue[RasterFile | ArraySource] = queue.SimpleQueue()
+        for file in (source, *self._opened):
+            self._free.put(file)
+
+    def chip(self, window: Window) -> tuple[Window, Raster, Raster | None]:
+        """Read a window with its halo, as far as the raster goes, and predict it if that is done here."""
+        top, left = max(0, window.row_off - self._halo), max(0, window.col_off - self._halo)
+        bottom = min(self._grid.height, window.row_off + window.height + self._halo)
+        right = min(self._grid.width, window.col_off + window.width + self._halo)
+        file = self._free.get()
+        try:
+            # GDAL's options, such as credentials, belong to the thread that set them.
+            with rasterio.Env():
+                rasterio.env.setenv(**self._options)
+                chip = file.read(Window(left, top, right - left, bottom - top))
+        finally:
+            self._free.put(file)
+        if self._predict is None:
+            return window, chip, None
+        with sklearn.config_context(**self._config):
+            return window, chip, self._predict(chip)
+
+    def close(self) -> None:
+        """Close the handles that were opened here."""
+        for file in self._opened:
+            file.close()
+
+
+def _in_order(function: Callable[[Window], Any], windows: Iterable[Window], threads: int) -> Generator[Any, None, None]:
+    """Yield the results of a function in threads, in the order of its arguments, as many ahead as there are threads."""
+    left, waiting = iter(windows), deque[Future[Any]]()
+    with ThreadPoolExecutor(threads, thread_name_prefix="pixelwise-chips") as pool:
+        try:
+            waiting.extend(pool.submit(function, window) for window in itertools.islice(left, threads))
+            while waiting:
+                waiting.extend(pool.submit(function, window) for window in itertools.islice(left, 1))
+                # Without a name, which would keep the chip alive until the next one is there.
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _core(made: Any, chip: Raster, window: Window, halo: int) -> Raster:
+    """Cut the halo off a prediction."""
+    if not isinstance(made, Raster):
+        raise TypeError(f"the model made {type(made).__name__} of a Raster, and for files it must give back what came in")
+    if made.grid.shape != chip.grid.shape:
+        raise GridError(f"the model made {made.grid.shape} pixels of {chip.grid.shape}: leave out what resamples the raster")
+    if made.grid.shape == (window.height, window.width):
+        return made
+    top, left = min(halo, window.row_off), min(halo, window.col_off)
+    values = made.values[..., top : top + window.height, left : left + window.width]
+    return made.with_values(values, grid=made.grid.window(top, left, window.height, window.width), mask=None)
+
+
+@contextlib.contextmanager
+def _ticker(progress: bool | Callable[[int, int], object], total: int) -> Iterator[Callable[[], object]]:
+    """Give a function to call after each chip."""
+    if callable(progress):
+        done = itertools.count(1)
+        yield lambda: progress(next(done), total)
+        return
+    with tqdm(total=total, disable=not progress, unit="chip") as bar:
+        yield bar.update
+
+
+class _Sightings:
+    """What the chips held, for warnings that a chip alone cannot give."""
+
+    def __init__(self, source: RasterFile | ArraySource, model: Any) -> None:
+        self._names = source.bands or tuple(f"band_{number}" for number in range(1, source.n_bands + 1))
+        self._policy = policy_of(model, self._names)
+        self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)
+        self._step = max(1, math.isqrt(source.grid.size // 10_000))
+        self._seen = np.zeros(source.n_bands, bool)
+        self._samples: list[np.ndarray] = []
+        self._predicted = False
+
+    def note(self, chip: Raster, made: Raster) -> None:
+        """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data."""
+        sample = chip.cube[..., :: self._step, :: self._step]
+        mask = None if chip.mask is None else chip.mask[..., :: self._step, :: self._step]
+        valid, _ = valid_rows(sample, self._marks, mask, self._policy, "any")
+        self._samples.append(sample[:, np.ones(sample.shape[1:], bool) if valid is None else valid])
+        fill = made.nodata[0]
+        if not self._predicted:
+            self._predicted = fill is None or bool((~np.isnan(made.values) if np.isnan(fill) else made.values != fill).any())
+        if not self._predicted:
+            _, missing = valid_rows(chip.cube, self._marks, chip.mask, self._policy, "any")
+            self._seen |= [gaps is None or not gaps.all() for gaps in missing]
+
+    def report(self) -> None:
+        """Warn of what the whole raster lacks."""
+        if self._predicted:
+            report_suspected_fill(np.concatenate(self._samples, axis=1), "to the model")
+            return
+        empty = ", ".join(name for name, seen in zip(self._names, self._seen, strict=True) if not seen)
+        blame = f"band {empty} has no valid pixel" if empty else "each pixel lacks data in some band"
+        warnings.warn(
+            f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "
+            f"or use nan='propagate'",
+            MissingDataWarning,
+            stacklevel=3,
+        )

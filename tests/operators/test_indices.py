@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+import pixelwise as pw
+from pixelwise.errors import BandError, GridError
+from pixelwise.operators.core import Operator
+
+NDVI = pw.indices.NDVI(red="B04", nir="B08")
+
+
+def test_ndvi_and_ndwi_are_what_their_formulas_say(raster: xr.DataArray) -> None:
+    red, nir, green = (raster.sel(band=b).astype("float32").values for b in ("B04", "B08", "B03"))
+    assert np.array_equal(NDVI(raster).values[0], (nir - red) / (nir + red))
+    assert np.array_equal(pw.indices.NDWI(green=1, nir=-1)(raster).values[0], (green - nir) / (green + nir))
+
+
+def test_a_division_by_zero_is_nan_and_quiet() -> None:
+    assert np.isnan(pw.indices.NDVI(0, 1)(np.zeros((2, 1, 1)))).all()
+
+
+def test_the_index_of_missing_data_is_missing(write: Any, values: np.ndarray) -> None:
+    holes = values.copy()
+    holes[3, 0, 0] = 0
+    out = pw.indices.AppendIndex(NDVI)(pw.open_raster(write(holes, nodata=0)))
+    assert np.isnan(out.values[:, 0, 0]).tolist() == [False, False, False, True, True]
+    assert np.isnan(out.rio.nodata)
+
+
+def test_a_table_and_a_raster_give_the_same(raster: xr.DataArray, polygons: Path) -> None:
+    X, _ = pw.extract_pixels(raster, polygons, column="class")
+    operator = pw.indices.AppendIndex(NDVI, name="ndvi")
+    table = operator.fit_transform(X)
+    assert table.feature_names == ("B02", "B03", "B04", "B08", "ndvi")
+    flat = pw.ToPixelMajor()(operator(raster))
+    assert np.array_equal(np.asarray(table), flat[X.pixel])
+    assert np.array_equal(table.xy, X.xy)
+    frame = pd.DataFrame(np.asarray(X), columns=list(X.feature_names))
+    assert np.array_equal(operator.transform(frame), np.asarray(table))
+    assert operator.set_output(transform="pandas").fit_transform(frame).columns.tolist() == list(table.feature_names)
+
+
+def test_a_lazy_raster_stays_lazy(raster: xr.DataArray) -> None:
+    operator = pw.indices.AppendIndex(NDVI)
+    lazy = operator(raster.chunk({"y": 16, "x": 33}))
+    assert lazy.chunks is not None
+    xr.testing.assert_equal(lazy.compute(), operator(raster))
+
+
+def test_names_that_are_not_there_are_told(raster: xr.DataArray) -> None:
+    with pytest.raises(BandError, match="red='B99' is no band of the raster: choose one of B02, B03, B04, B08"):
+        pw.indices.NDVI(red="B99", nir="B08")(raster)
+    with pytest.raises(BandError, match="nir=4 is no band"):
+        pw.indices.NDVI(red=0, nir=4)(raster)
+    with pytest.raises(BandError, match="has a band 'B02' already"):
+        pw.indices.AppendIndex(NDVI, name="B02")(raster)
+
+
+def test_in_a_pipeline_the_model_sees_the_index(raster: xr.DataArray, polygons: Path) -> None:
+    X, y = pw.extract_pixels(raster, polygons, column="class")
+    pipeline = make_pipeline(pw.indices.AppendIndex(NDVI), pw.PixelwiseClassifier(RandomForestClassifier(5, random_state=0)))
+    assert pipeline.fit(X, y).predict(raster).dims == ("y", "x")
+    assert pipeline[-1].feature_names_in_.tolist() == ["B02", "B03", "B04", "B08", "NDVI"]
+    search = GridSearchCV(pipeline, {"pixelwiseclassifier__estimator__max_depth": [1, 2]}, cv=pw.SpatialBlockGroupKFold(3, 150)).fit(X, y)
+    assert search.predict(raster).shape == (60, 80)
+
+
+def test_feature_names_come_out(raster: xr.DataArray) -> None:
+    operator = pw.indices.AppendIndex(NDVI)
+    assert operator.get_feature_names_out(["B04", "B08"]).tolist() == ["B04", "B08", "NDVI"]
+    assert operator.fit(raster) is operator
+
+
+class Wide(Operator):
+    halo = 1
+
+    def apply(self, raster: pw.Raster) -> pw.Raster:
+        return raster
+
+
+def test_an_operator_that_looks_round_needs_the_raster(raster: xr.DataArray, polygons: Path) -> None:
+    X, _ = pw.extract_pixels(raster, polygons, column="class")
+    with pytest.raises(GridError, match="apply it to the raster first"):
+        Wide().transform(X)
+    with pytest.raises(GridError, match="lazy rasters do not give"):
+        Wide()(raster.chunk({"x": 8}))
+    assert Wide()(raster).shape == raster.shape
+
+
+def test_the_base_has_no_formula(raster: xr.DataArray) -> None:
+    for call in (lambda: Operator()(raster), lambda: pw.operators.indices._NormalizedDifference()(raster)):
+        with pytest.raises(NotImplementedError):
+            call()
