@@ -133,7 +133,7 @@ def test_a_model_comes_back_in_another_process(saved: Path, fitted: Any, raster:
 
 def test_the_info_says_what_one_has_to_know(saved: Path) -> None:
     info = artifact_info(saved)
-    assert info["model"] == "pixelwise.estimators.pixelwise.PixelwiseClassifier"
+    assert info["model"] == "pixelwise.estimators.supervised.PixelwiseClassifier"
     assert info["estimator"] == "sklearn.ensemble._forest.RandomForestClassifier"
     assert info["features"] == ["B02", "B03", "B04", "B08"]
     assert (info["n_features"], info["classes"]) == (4, ["forest", "water"])

@@ -1,7 +1,8 @@
 """pixelwise: rasters as first-class citizens of scikit-learn."""
 
 from pixelwise import datasets, errors
-from pixelwise.estimators.pixelwise import PixelwiseClassifier, PixelwiseClusterer, PixelwiseRegressor, PixelwiseTransformer
+from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
+from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import hookimpl

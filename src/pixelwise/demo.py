@@ -26,7 +26,7 @@ from pixelwise.display.folds import FoldsDisplay
 from pixelwise.display.map import MapDisplay, SceneDisplay
 from pixelwise.display.report import MapReport
 from pixelwise.errors import PixelwiseWarning
-from pixelwise.estimators.pixelwise import PixelwiseClassifier
+from pixelwise.estimators.supervised import PixelwiseClassifier
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold
 from pixelwise.model_selection.comparison import NOT_DESIGN_BASED, FoldScores, compare_folds

@@ -10,7 +10,8 @@ from sklearn.base import clone
 from sklearn.tree import DecisionTreeClassifier
 
 from pixelwise.errors import FillValueError
-from pixelwise.estimators.pixelwise import PixelwiseClassifier, PixelwiseClusterer, PixelwiseRegressor, PixelwiseTransformer
+from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
+from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import Carrier
 from pixelwise.plugins import plugins

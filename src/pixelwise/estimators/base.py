@@ -279,7 +279,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
 
     def _forget_names(self) -> None:
         # validate_data deletes the names of the last fit where X has none; it would stumble over those of an estimator that came fitted.
-        self.feature_names_in_ = None
+        self.__dict__["feature_names_in_"] = None
 
     def _explain(self, y: Any, params: dict[str, Any]) -> None:
         """Raise a clearer error where the estimator refused the data for a reason that is known here."""

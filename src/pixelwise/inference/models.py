@@ -8,7 +8,8 @@ from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from pixelwise.estimators.pixelwise import PixelwiseClassifier, PixelwiseClusterer, PixelwiseRegressor, PixelwiseTransformer
+from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
+from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.table.missing import NanPolicy, as_policy
 
 __all__ = ["as_raster_model", "final_step", "policy_of", "total_halo"]
