@@ -61,6 +61,8 @@ class _Commands(click.Group):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
+            except (click.exceptions.Exit, click.ClickException, click.Abort):
+                raise
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 ctx.exit(130)
@@ -130,13 +132,39 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("pixelwise-demo"), show_default=True, help="Folder to write in.")
-@click.option("--buffer", type=float, default=-20.0, show_default=True, help="Metres by which polygons grow, or shrink if negative.")
-@click.option("--min-pixels", type=click.IntRange(0), default=7500, show_default=True, help="Classes with fewer pixels are small.")
-@click.option("--small-classes", type=click.Choice(["drop", "merge"]), default="drop", show_default=True, help="Leave small classes out, or make them one, 'other'.")
-@click.option("--max-per-class", type=click.IntRange(1), default=2000, show_default=True, help="Most training pixels of a class.")
-@click.option("--block-size", type=click.FloatRange(0, min_open=True), default=1500.0, show_default=True, help="Side of the spatial blocks in metres.")
-@click.option("--folds", "n_splits", type=click.IntRange(2), default=5, show_default=True, help="Folds of each cross-validation.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("pixelwise-demo"),
+    show_default=True,
+    help="Folder to write in.",
+)
+@click.option(
+    "--buffer", type=float, default=-20.0, show_default=True, help="Metres by which polygons grow, or shrink if negative."
+)
+@click.option(
+    "--min-pixels", type=click.IntRange(0), default=7500, show_default=True, help="Classes with fewer pixels are small."
+)
+@click.option(
+    "--small-classes",
+    type=click.Choice(["drop", "merge"]),
+    default="drop",
+    show_default=True,
+    help="Leave small classes out, or make them one, 'other'.",
+)
+@click.option(
+    "--max-per-class", type=click.IntRange(1), default=2000, show_default=True, help="Most training pixels of a class."
+)
+@click.option(
+    "--block-size",
+    type=click.FloatRange(0, min_open=True),
+    default=1500.0,
+    show_default=True,
+    help="Side of the spatial blocks in metres.",
+)
+@click.option(
+    "--folds", "n_splits", type=click.IntRange(2), default=5, show_default=True, help="Folds of each cross-validation."
+)
 @click.option("--memory", default="256MB", show_default=True, help="Most memory of the prediction.")
 @click.option("--jobs", "n_jobs", type=int, default=2, show_default=True, help="Processes that fit at the same time.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything that is drawn.")
@@ -176,22 +204,54 @@ def _bar(progress: bool | None) -> bool:
 @click.argument("rasters", nargs=-1, required=True, metavar="RASTER...")
 @click.argument("labels", metavar="LABELS")
 @click.option("--column", help="Column of the labels in a vector file; leave it out if LABELS is a raster.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("model.pixelwise"), show_default=True, help="Where to save the model.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("model.pixelwise"),
+    show_default=True,
+    help="Where to save the model.",
+)
 @click.option("--overwrite/--no-overwrite", default=False, show_default=True, help="Replace an existing model.")
 @click.option("--task", type=click.Choice(["classification", "regression"]), default="classification", show_default=True)
 @click.option("--estimator", "name", type=click.Choice(_ESTIMATORS), default="rf", show_default=True,
               help="rf: random forest of 100 trees. hgb: histogram gradient boosting, which takes pixels that lack bands. logistic: for classes, ridge: for numbers, both on scaled bands.")  # fmt: skip
-@click.option("--index", "indices", type=_Index(), multiple=True, help="Index to append, such as NDVI:red=B04,nir=B08 or NDWI:green=B03,nir=B08. Bands without names are band_1, band_2 ...")
-@click.option("--block-size", type=click.FloatRange(0, min_open=True), help="Side of the spatial blocks in metres; by default about a tenth of what the labels span.")
+@click.option(
+    "--index",
+    "indices",
+    type=_Index(),
+    multiple=True,
+    help="Index to append, such as NDVI:red=B04,nir=B08 or NDWI:green=B03,nir=B08. Bands without names are band_1, band_2 ...",
+)
+@click.option(
+    "--block-size",
+    type=click.FloatRange(0, min_open=True),
+    help="Side of the spatial blocks in metres; by default about a tenth of what the labels span.",
+)
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of each cross-validation.")
-@click.option("--buffer", type=float, default=0.0, show_default=True, help="Metres by which polygons grow, or shrink if negative.")
-@click.option("--all-touched", is_flag=True, help="Take every pixel that a polygon touches, not only those whose centre is inside.")
+@click.option(
+    "--buffer", type=float, default=0.0, show_default=True, help="Metres by which polygons grow, or shrink if negative."
+)
+@click.option(
+    "--all-touched", is_flag=True, help="Take every pixel that a polygon touches, not only those whose centre is inside."
+)
 @click.option("--ignore-label", "ignored", multiple=True, help="Label that means 'not labelled'; may be given several times.")
-@click.option("--max-per-class", type=_Limit(), help="Most pixels of a class, drawn at random, or 'smallest' for as many of each as the smallest has.")
+@click.option(
+    "--max-per-class",
+    type=_Limit(),
+    help="Most pixels of a class, drawn at random, or 'smallest' for as many of each as the smallest has.",
+)
 @click.option("--balance", is_flag=True, help="The same as --max-per-class smallest.")
 @click.option("--min-pixels", type=click.IntRange(0), default=0, show_default=True, help="Leave out classes with fewer pixels.")
-@click.option("--nodata", "fills", type=float, multiple=True, help="Value that marks missing data though the files do not declare it; may be given several times.")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes that fit at the same time; -1 takes all cores.")
+@click.option(
+    "--nodata",
+    "fills",
+    type=float,
+    multiple=True,
+    help="Value that marks missing data though the files do not declare it; may be given several times.",
+)
+@click.option(
+    "--jobs", type=int, default=-1, show_default=True, help="Processes that fit at the same time; -1 takes all cores."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything that is drawn.")
 def train(
     rasters: tuple[str, ...], labels: str, column: str | None, out: Path, overwrite: bool, task: str, name: str, indices: tuple[Any, ...],
@@ -313,8 +373,20 @@ def _report_scores(scores: list[FoldScores]) -> None:
 @click.argument("src", metavar="SRC")
 @click.argument("dst", type=click.Path(path_type=Path))
 @click.option("--memory", default="512MB", show_default=True, help="Most memory to take beyond the model: 512MB, 2GB, 1GiB.")
-@click.option("--method", type=click.Choice(["predict", "predict_proba"]), default="predict", show_default=True, help="predict: one band of class codes or numbers. predict_proba: one band a class, 0 to 1.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads that predict at the same time; they share the memory.")
+@click.option(
+    "--method",
+    type=click.Choice(["predict", "predict_proba"]),
+    default="predict",
+    show_default=True,
+    help="predict: one band of class codes or numbers. predict_proba: one band a class, 0 to 1.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Threads that predict at the same time; they share the memory.",
+)
 @click.option("--overwrite/--no-overwrite", default=False, show_default=True, help="Replace an existing map.")
 @click.option("--trusted", multiple=True, metavar="TYPE", help="Type in the model that may be built, as the error names it.")
 @click.option("--allow-pickle", is_flag=True, help="Load a model that was saved as a pickle, which can run any code.")
@@ -336,7 +408,9 @@ def predict(
     check_destination(dst)
     _check_free(dst, overwrite)
     loaded = load_artifact(model, trusted=trusted, allow_pickle=allow_pickle)
-    made = predict_raster(loaded, src, dst, memory=memory, method=method, workers=workers if workers > 1 else None, progress=_bar(progress))
+    made = predict_raster(
+        loaded, src, dst, memory=memory, method=method, workers=workers if workers > 1 else None, progress=_bar(progress)
+    )
     click.echo(f"wrote {made}")
 
 
@@ -384,7 +458,12 @@ def _raster_facts(path: Path) -> dict[str, Any]:
         "dtype": summary.dtype,
         "blocks": f"{summary.block_shape[0]} x {summary.block_shape[1]}",
         "bands": {
-            band.name: {"minimum": band.minimum, "maximum": band.maximum, "nodata": band.nodata, "missing": round(band.missing, 4)}
+            band.name: {
+                "minimum": band.minimum,
+                "maximum": band.maximum,
+                "nodata": band.nodata,
+                "missing": round(band.missing, 4),
+            }
             for band in summary.bands
         },
         "classes": {str(code): name for code, name in summary.classes.items()},

@@ -132,7 +132,9 @@ def run_demo(out: Any, *, progress: bool = True, echo: Callable[[str], Any] = tq
     data = load_sentinel2_osm()
     demo = Demo(Path(out), **options)
     demo.out.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=_STEPS, disable=not progress, unit="step", leave=False, bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}") as bar:
+    with tqdm(
+        total=_STEPS, disable=not progress, unit="step", leave=False, bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} {elapsed}"
+    ) as bar:
         with _step(demo, bar, echo, "scene") as say:
             say(_write_scene(demo, data))
         with _step(demo, bar, echo, "pixels") as say:
@@ -142,10 +144,15 @@ def run_demo(out: Any, *, progress: bool = True, echo: Callable[[str], Any] = tq
         blocks = SpatialBlockGroupKFold(demo.n_splits, block_size=demo.block_size)
         with _step(demo, bar, echo, "search") as say:
             search = GridSearchCV(_model(demo), _CANDIDATES, cv=blocks, n_jobs=demo.n_jobs).fit(X, y)
-            say(f"{len(search.cv_results_['params'])} candidates on spatial blocks of {demo.block_size:,.0f} m, best: {_short(search.best_params_)}")
+            say(
+                f"{len(search.cv_results_['params'])} candidates on spatial blocks of {demo.block_size:,.0f} m, best: {_short(search.best_params_)}"
+            )
         with _step(demo, bar, echo, "validate") as say:
             demo.scores = compare_folds(search.best_estimator_, X, y, blocks, n_jobs=demo.n_jobs, random_state=demo.seed)
-            say("accuracy by cross-validation: " + ", ".join(f"{scores.name} {scores.summary('accuracy')}" for scores in demo.scores))
+            say(
+                "accuracy by cross-validation: "
+                + ", ".join(f"{scores.name} {scores.summary('accuracy')}" for scores in demo.scores)
+            )
         with _step(demo, bar, echo, "map") as say:
             say(_predict(demo, data, search.best_estimator_, samples))
         with _step(demo, bar, echo, "report") as say:
@@ -186,10 +193,19 @@ def _write_scene(demo: Demo, data: Sentinel2OSM) -> str:
 
 def _take_pixels(demo: Demo, data: Sentinel2OSM) -> tuple[PixelTable, np.ndarray, list[tuple[str, int, int, int]]]:
     """Return training pixels and labels, and for each class its polygons, labelled pixels and training pixels."""
-    source: dict[str, Any] = {"raster": demo.files["scene"], "labels": data.polygons, "column": data.column, "buffer": demo.buffer}
+    source: dict[str, Any] = {
+        "raster": demo.files["scene"],
+        "labels": data.polygons,
+        "column": data.column,
+        "buffer": demo.buffer,
+    }
     every, labels = extract_pixels(**source)
     X, y = extract_pixels(
-        **source, min_pixels=demo.min_pixels, small_classes=demo.small_classes, max_per_class=demo.max_per_class, random_state=demo.seed
+        **source,
+        min_pixels=demo.min_pixels,
+        small_classes=demo.small_classes,
+        max_per_class=demo.max_per_class,
+        random_state=demo.seed,
     )
     samples = []
     for name in np.unique(labels):
@@ -221,13 +237,16 @@ def _predict(demo: Demo, data: Sentinel2OSM, model: Pipeline, samples: list[tupl
         "labels": f"{data.polygons.name}, column {data.column}",
         "training pixels": {name: used for name, _, _, used in samples if used},
         "cross-validation": {
-            scores.name: {measure: scores.summary(measure) for measure in scores.scores} or scores.problem for scores in demo.scores
+            scores.name: {measure: scores.summary(measure) for measure in scores.scores} or scores.problem
+            for scores in demo.scores
         },
     }
     demo.files["model"] = save_artifact(model, demo.out / "model.pixelwise", metadata=metadata)
     loaded = load_artifact(demo.files["model"])
     colors = {name: _COLORS[name] for name in loaded.classes_ if name in _COLORS}
-    demo.files["map"] = predict_raster(loaded, demo.files["scene"], demo.out / "map.tif", memory=demo.memory, workers=demo.n_jobs, colors=colors)
+    demo.files["map"] = predict_raster(
+        loaded, demo.files["scene"], demo.out / "map.tif", memory=demo.memory, workers=demo.n_jobs, colors=colors
+    )
     return f"saved, loaded again and applied file to file within {demo.memory}: {demo.files['map']}"
 
 
@@ -237,10 +256,14 @@ def _report(
     drawn = MapDisplay.from_raster(demo.files["map"])
     scene = SceneDisplay.from_raster(demo.files["scene"], ("B04", "B03", "B02"))
     folds = FoldsDisplay.from_splitter(search.cv, X, y)
-    figure = drawn.plot(title="Land use west of Berlin", subtitle="Random forest on a Sentinel-2 scene of 16 February 2017").figure_
+    figure = drawn.plot(
+        title="Land use west of Berlin", subtitle="Random forest on a Sentinel-2 scene of 16 February 2017"
+    ).figure_
     demo.files["map picture"] = _save_picture(figure, demo.out / "map.png")
     title = f"Folds of the cross-validation: spatial blocks of {demo.block_size:,.0f} m"
-    figure = folds.plot(scene=scene, title=title, subtitle="Each dot is a training pixel in the colour of the fold that tests it").figure_
+    figure = folds.plot(
+        scene=scene, title=title, subtitle="Each dot is a training pixel in the colour of the fold that tests it"
+    ).figure_
     demo.files["folds picture"] = _save_picture(figure, demo.out / "folds.png")
     demo.files["report"] = demo.out / "report.html"
     areas = class_areas(demo.files["map"])
@@ -285,7 +308,9 @@ def _notes(demo: Demo, samples: list[tuple[str, int, int, int]]) -> list[str]:
     ]
 
 
-def _facts(demo: Demo, data: Sentinel2OSM, search: GridSearchCV, samples: list[tuple[str, int, int, int]]) -> dict[str, list[tuple[str, str]]]:
+def _facts(
+    demo: Demo, data: Sentinel2OSM, search: GridSearchCV, samples: list[tuple[str, int, int, int]]
+) -> dict[str, list[tuple[str, str]]]:
     with RasterFile(demo.files["scene"]) as file:
         grid, dtype, nodata = file.grid, file.dtype, file.nodata[0]
     by_step: dict[float, list[str]] = {}
@@ -298,7 +323,10 @@ def _facts(demo: Demo, data: Sentinel2OSM, search: GridSearchCV, samples: list[t
         ("terms", data.license),
         ("bands", "; ".join(f"{', '.join(names)} at {step:g} m" for step, names in sorted(by_step.items()))),
         ("first file", next(iter(data.bands.values())).name),
-        ("polygons", f"{data.polygons.name}, column {data.column}: {sum(row[1] for row in samples)} of them hold pixels of the scene"),
+        (
+            "polygons",
+            f"{data.polygons.name}, column {data.column}: {sum(row[1] for row in samples)} of them hold pixels of the scene",
+        ),
         ("CRS", crs_name(grid.crs)),
         ("grid", f"{grid.height} x {grid.width} pixels of {abs(grid.transform.a):g} m, nearest neighbour for coarser bands"),
         ("extent", f"x {left:,.0f} to {right:,.0f}, y {bottom:,.0f} to {top:,.0f}"),

@@ -18,10 +18,8 @@ import pixelwise as pw
 from pixelwise.plugins import plugins
 from pixelwise.testing import check_family
 
-pytest.importorskip(
-    "pixelwise_xgboost", reason="the plugin is not installed: python -m pip install --no-deps plugins/pixelwise-xgboost"
-)
-pytest.importorskip("xgboost", reason="the plugin needs xgboost: python -m pip install xgboost")
+pytest.importorskip("pixelwise_xgboost", reason="the plugin is not there: pip install --no-deps plugins/pixelwise-xgboost")
+pytest.importorskip("xgboost", reason="the plugin needs xgboost: pip install xgboost")
 from xgboost import XGBClassifier, XGBRanker, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 SMALL = {"n_estimators": 10, "max_depth": 3, "n_jobs": 1, "random_state": 0}

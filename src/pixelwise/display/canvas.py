@@ -40,7 +40,9 @@ def new_axes(width: float, height: float) -> Axes:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise DependencyMissingError("figures need matplotlib: install it with `python -m pip install 'pixelwise[plot]'`") from error
+        raise DependencyMissingError(
+            "figures need matplotlib: install it with `python -m pip install 'pixelwise[plot]'`"
+        ) from error
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure.add_axes((0, 0, 1, 1))

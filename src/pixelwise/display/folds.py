@@ -102,7 +102,13 @@ class FoldsDisplay:
         return {names[code]: f"#{r:02x}{g:02x}{b:02x}" for code, (r, g, b, _) in rgba.items()}
 
     def plot(
-        self, ax: Axes | None = None, *, scene: SceneDisplay | None = None, title: str = "", subtitle: str = "", legend: bool = True
+        self,
+        ax: Axes | None = None,
+        *,
+        scene: SceneDisplay | None = None,
+        title: str = "",
+        subtitle: str = "",
+        legend: bool = True,
     ) -> FoldsDisplay:
         """Draw the folds, on a pale picture of the scene if there is one.
 
@@ -142,7 +148,9 @@ class FoldsDisplay:
         for fold, left, bottom, side in self.squares:
             color = colors[int(fold)]
             self.ax_.add_patch(Rectangle((left, bottom), side, side, facecolor=color, alpha=0.22, edgecolor="none", zorder=1))
-            self.ax_.add_patch(Rectangle((left, bottom), side, side, facecolor="none", edgecolor=MUTED, linewidth=0.5, zorder=2))
+            self.ax_.add_patch(
+                Rectangle((left, bottom), side, side, facecolor="none", edgecolor=MUTED, linewidth=0.5, zorder=2)
+            )
 
 
 def _squares(cv: Any, X: PixelTable, fold: np.ndarray) -> np.ndarray:

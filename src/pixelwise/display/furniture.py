@@ -14,7 +14,17 @@ from pixelwise.raster.grid import EARTH_RADIUS, Grid, metres_per_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["add_color_bar", "add_legend", "add_north_arrow", "add_scale_bar", "add_title", "map_aspect", "metres_per_x", "round_length", "show_image"]
+__all__ = [
+    "add_color_bar",
+    "add_legend",
+    "add_north_arrow",
+    "add_scale_bar",
+    "add_title",
+    "map_aspect",
+    "metres_per_x",
+    "round_length",
+    "show_image",
+]
 
 
 def metres_per_x(grid: Grid) -> float | None:
@@ -175,7 +185,13 @@ def add_title(ax: Axes, title: str, subtitle: str = "") -> None:
     title, subtitle : str
         Plain text; dollar signs are no mathematics.
     """
-    options: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "left", "va": "bottom", "parse_math": False}
+    options: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "ha": "left",
+        "va": "bottom",
+        "parse_math": False,
+    }
     ax.annotate(title, (0, 1), (0, 24 if subtitle else 8), fontsize=14, fontweight="bold", color=INK, **options)
     if subtitle:
         ax.annotate(subtitle, (0, 1), (0, 7), fontsize=9.5, color=MUTED, **options)

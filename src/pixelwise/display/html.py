@@ -80,7 +80,9 @@ def picture(png: bytes, alt: str, caption: str = "") -> Element:
     return element("figure", *children)
 
 
-def table(head: Sequence[Child], rows: Iterable[Sequence[Child]], *, caption: str, class_: str = "", numbers: int = 1) -> Element:
+def table(
+    head: Sequence[Child], rows: Iterable[Sequence[Child]], *, caption: str, class_: str = "", numbers: int = 1
+) -> Element:
     """Return a table; the first cell of each row is its heading.
 
     Parameters

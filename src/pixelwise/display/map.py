@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixelwise.display.canvas import axes_of
-from pixelwise.display.furniture import add_color_bar, add_legend, add_north_arrow, add_scale_bar, add_title, map_aspect, show_image
+from pixelwise.display.furniture import (
+    add_color_bar,
+    add_legend,
+    add_north_arrow,
+    add_scale_bar,
+    add_title,
+    map_aspect,
+    show_image,
+)
 from pixelwise.display.preview import missing_pixels, preview
 from pixelwise.errors import BandError
 from pixelwise.operators.core import band_position
@@ -94,7 +102,9 @@ class MapDisplay:
         if small.n_bands != 1:
             raise BandError(f"a raster of {small.n_bands} bands is no map: select one of {', '.join(small.names)}")
         classes = map_classes(small.attrs) or _numbered(small)
-        own = {int(code): color for code, color in json.loads(small.attrs.get("flag_colors", "{}")).items() if int(code) in classes}
+        own = {
+            int(code): color for code, color in json.loads(small.attrs.get("flag_colors", "{}")).items() if int(code) in classes
+        }
         asked = dict(colors or {})
         taken = {code for code, name in classes.items() if name in asked}
         rgba = class_colors(classes, {**{code: color for code, color in own.items() if code not in taken}, **asked})

@@ -73,7 +73,9 @@ def _preview_of_file(path: str, most: int) -> Raster:
             mask = file.dataset_mask(out_shape=(height, width)) == 0 if has_mask else None
             attrs = {**tags, **file.tags(1), **_colors(file)}
     except RasterioError as error:
-        raise RasterReadError(f"raster {path} cannot be read: {error.__cause__ or error}; check that the file is whole") from error
+        raise RasterReadError(
+            f"raster {path} cannot be read: {error.__cause__ or error}; check that the file is whole"
+        ) from error
     small = Grid(grid.crs, grid.transform @ rasterio.Affine.scale(grid.width / width, grid.height / height), height, width)
     return Raster(values, small, bands, nodata, mask, attrs=attrs)
 

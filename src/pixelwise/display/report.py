@@ -87,11 +87,19 @@ class MapReport:
             element("style", style),
         )
         top = element(
-            "header", element("p", "pixelwise report", class_="eyebrow"), element("h1", self.title), element("p", self.summary, class_="lede")
+            "header",
+            element("p", "pixelwise report", class_="eyebrow"),
+            element("h1", self.title),
+            element("p", self.summary, class_="lede"),
         )
         sections = [self._numbers(), self._maps(), self._areas(), self._errors(), self._places(), self._facts()]
-        foot = element("footer", element("p", f"Made by pixelwise {__version__}. This page is one file: it needs no network and runs no scripts."))
-        return "<!DOCTYPE html>\n" + render(element("html", head, element("body", top, element("main", *sections), foot), lang="en"))
+        foot = element(
+            "footer",
+            element("p", f"Made by pixelwise {__version__}. This page is one file: it needs no network and runs no scripts."),
+        )
+        return "<!DOCTYPE html>\n" + render(
+            element("html", head, element("body", top, element("main", *sections), foot), lang="en")
+        )
 
     def save(self, path: Any) -> Path:
         """Write the page, whole or not at all.
@@ -147,7 +155,12 @@ class MapReport:
         top = max((area.share for area in self.areas), default=1.0) or 1.0
         rows = []
         for area in self.areas:
-            bar = element("span", class_="bar", style=f"width:{100 * area.share / top:.0f}%;background:{self.map.colors[area.code]}", role="presentation")
+            bar = element(
+                "span",
+                class_="bar",
+                style=f"width:{100 * area.share / top:.0f}%;background:{self.map.colors[area.code]}",
+                role="presentation",
+            )
             name = element("span", _swatch(self.map.colors[area.code]), area.name)
             hectares = "unknown" if area.hectares is None else f"{area.hectares:,.1f}"
             rows.append([name, bar, f"{area.share:.1%}", hectares, f"{area.pixels:,}"])
@@ -167,7 +180,10 @@ class MapReport:
         classes = np.unique(self.y)
         counts = confusion_matrix(self.y, self.validated.predicted, labels=classes)
         scores = precision_recall_fscore_support(self.y, self.validated.predicted, labels=classes, zero_division=0)
-        rows = [[str(name), *(f"{value:.2f}" for value in row[:3]), f"{int(row[3]):,}"] for name, *row in zip(classes, *scores, strict=True)]
+        rows = [
+            [str(name), *(f"{value:.2f}" for value in row[:3]), f"{int(row[3]):,}"]
+            for name, *row in zip(classes, *scores, strict=True)
+        ]
         return element(
             "section",
             element("h2", "Where the model errs"),
@@ -188,7 +204,10 @@ class MapReport:
 
     def _places(self) -> Element:
         drawn = self.folds.plot(scene=self.scene, legend=False)
-        rows = [[name, f"{polygons:,}", f"{pixels:,}", f"{used:,}" if used else "left out"] for name, polygons, pixels, used in self.samples]
+        rows = [
+            [name, f"{polygons:,}", f"{pixels:,}", f"{used:,}" if used else "left out"]
+            for name, polygons, pixels, used in self.samples
+        ]
         return element(
             "section",
             element("h2", "Where the training pixels are"),
@@ -204,7 +223,9 @@ class MapReport:
             entries = [part for name, value in pairs for part in (element("dt", name), element("dd", value))]
             blocks.append(element("div", element("h3", heading), element("dl", *entries)))
         notes = [element("p", note, class_="note") for note in self.notes]
-        return element("section", element("h2", "What was read, and how the map was made"), element("div", *blocks, class_="facts"), *notes)
+        return element(
+            "section", element("h2", "What was read, and how the map was made"), element("div", *blocks, class_="facts"), *notes
+        )
 
 
 def _canvas(grid: Grid) -> Any:
@@ -212,7 +233,9 @@ def _canvas(grid: Grid) -> Any:
 
 
 def _legend(colors: Mapping[str, str], label: str) -> Element:
-    return element("ul", *(element("li", _swatch(color), name) for name, color in colors.items()), class_="legend", aria_label=label)
+    return element(
+        "ul", *(element("li", _swatch(color), name) for name, color in colors.items()), class_="legend", aria_label=label
+    )
 
 
 def _swatch(color: str) -> Element:
@@ -240,9 +263,18 @@ def _matrix(classes: list[str], counts: np.ndarray) -> Element:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = []
     for i, name in enumerate(classes):
-        cells = [element("span", element("b", f"{shares[i, j]:.0%}"), element("span", f"{counts[i, j]:,}")) for j in range(len(classes))]
+        cells = [
+            element("span", element("b", f"{shares[i, j]:.0%}"), element("span", f"{counts[i, j]:,}"))
+            for j in range(len(classes))
+        ]
         rows.append([name, *cells])
-    made = table(["true class", *(f"as {name}" for name in classes)], rows, caption="Confusion matrix: what became of each class", class_="matrix", numbers=99)
+    made = table(
+        ["true class", *(f"as {name}" for name in classes)],
+        rows,
+        caption="Confusion matrix: what became of each class",
+        class_="matrix",
+        numbers=99,
+    )
     for i, row in enumerate(made.iter("tr")):
         for j, cell in enumerate(row.findall("td")):
             share = shares[i - 1, j]

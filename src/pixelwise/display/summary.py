@@ -134,7 +134,15 @@ def summarize_raster(path: Any, most: int = 1024) -> RasterSummary:
         low, high = (float(valid.min()), float(valid.max())) if valid.size else (None, None)
         bands.append(BandSummary(label, nodata, low, high, float(gaps.mean())))
     return RasterSummary(
-        str(name), crs_name(grid.crs), grid, dtype, block, tuple(bands), map_classes(small.attrs), small.grid.size, _hints(small, missing)
+        str(name),
+        crs_name(grid.crs),
+        grid,
+        dtype,
+        block,
+        tuple(bands),
+        map_classes(small.attrs),
+        small.grid.size,
+        _hints(small, missing),
     )
 
 
@@ -150,7 +158,9 @@ def _hints(small: Raster, missing: np.ndarray) -> tuple[str, ...]:
         for fill in _FILLS:
             share = float(np.mean((values == fill) & ~gaps))
             if share >= _SUSPICIOUS and not any(f"{fill:g}" in hint for hint in hints):
-                hints.append(f"{share:.1%} of the pixels of band {name} are {fill:g}, which looks like nodata that nobody declared")
+                hints.append(
+                    f"{share:.1%} of the pixels of band {name} are {fill:g}, which looks like nodata that nobody declared"
+                )
         with np.errstate(invalid="ignore"):
             extreme = values.dtype.kind == "f" and bool((np.abs(values) >= _EXTREME).any())
         if extreme and not any("1e30" in hint for hint in hints):

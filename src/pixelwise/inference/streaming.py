@@ -28,6 +28,7 @@ from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import check_destination
 from pixelwise.raster.io import ArraySource, RasterFile, open_source, parse_memory
 from pixelwise.raster.write import RasterWriter
+from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
 
 __all__ = ["predict_raster"]
@@ -242,29 +243,38 @@ class _Sightings:
         self._policy = policy_of(model, self._names)
         self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)
         self._step = max(1, math.isqrt(source.grid.size // 10_000))
-        self._seen = np.zeros(source.n_bands, bool)
+        self._empty = np.ones(source.n_bands, bool)
         self._samples: list[np.ndarray] = []
         self._predicted = False
 
     def note(self, chip: Raster, made: Raster) -> None:
         """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data."""
-        sample = chip.cube[..., :: self._step, :: self._step]
-        mask = None if chip.mask is None else chip.mask[..., :: self._step, :: self._step]
-        valid, _ = valid_rows(sample, self._marks, mask, self._policy, "any")
-        self._samples.append(sample[:, np.ones(sample.shape[1:], bool) if valid is None else valid])
         fill = made.nodata[0]
         if not self._predicted:
             self._predicted = fill is None or bool((~np.isnan(made.values) if np.isnan(fill) else made.values != fill).any())
+        # With a time axis there is no telling which dates a model needs.
+        if chip.cube.ndim > 3:
+            return
+        sample, mask = self._flat(chip, self._step)
+        valid, _ = valid_rows(sample, self._marks, mask, self._policy, "complete")
+        self._samples.append(sample.copy() if valid is None else sample[:, valid])
         if not self._predicted:
-            _, missing = valid_rows(chip.cube, self._marks, chip.mask, self._policy, "any")
-            self._seen |= [gaps is None or not gaps.all() for gaps in missing]
+            flat, mask = self._flat(chip, 1)
+            _, missing = valid_rows(flat, self._marks, mask, self._policy, "any")
+            self._empty &= [gaps is not None and bool(gaps.all()) for gaps in missing]
+
+    def _flat(self, chip: Raster, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+        flat = ToPixelMajor().flatten
+        mask = None if chip.mask is None else np.broadcast_to(chip.mask, chip.cube.shape)[:, ::step, ::step]
+        return flat(chip.cube[:, ::step, ::step]), None if mask is None else flat(mask)
 
     def report(self) -> None:
         """Warn of what the whole raster lacks."""
         if self._predicted:
-            report_suspected_fill(np.concatenate(self._samples, axis=1), "to the model")
+            if self._samples:
+                report_suspected_fill(np.concatenate(self._samples, axis=1), "to the model")
             return
-        empty = ", ".join(name for name, seen in zip(self._names, self._seen, strict=True) if not seen)
+        empty = ", ".join(name for name, none in zip(self._names, self._empty, strict=True) if none and self._samples)
         blame = f"band {empty} has no valid pixel" if empty else "each pixel lacks data in some band"
         warnings.warn(
             f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "

@@ -18,9 +18,7 @@ from pixelwise.table.pixels import PixelTable
 __all__ = ["NOT_DESIGN_BASED", "FoldScores", "compare_folds"]
 
 #: What every page and every command says under such scores.
-NOT_DESIGN_BASED = (
-    "All are cross-validation; none is a design-based map accuracy, which takes a probability sample of places on the finished map."
-)
+NOT_DESIGN_BASED = "All are cross-validation; none is a design-based map accuracy, which takes a probability sample of places on the finished map."
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,13 +188,17 @@ def _folds(
         labels, counts = np.unique(y, return_counts=True)
         if counts.min() < n:
             rare = labels[counts.argmin()]
-            raise FoldError(f"class {rare} has {counts.min()} pixels, too few for {n} folds: drop it, or lower the number of folds")
+            raise FoldError(
+                f"class {rare} has {counts.min()} pixels, too few for {n} folds: drop it, or lower the number of folds"
+            )
     folds = list(splitter.split(X, y, groups))
     for train, test in folds:
         if not len(test) or not len(train):
             raise FoldError(f"{n} folds leave one of them empty: lower the number of folds")
         if classes and len(np.unique(y[train])) < 2:
-            raise FoldError(f"{n} folds leave one of them a single class to learn from: lower the number of folds, or label more places")
+            raise FoldError(
+                f"{n} folds leave one of them a single class to learn from: lower the number of folds, or label more places"
+            )
     return folds
 
 
