@@ -116,7 +116,11 @@ def test_a_class_named_without_its_module_is_found_out() -> None:
         check_family(family, OnlyFromZero())
 
 
-@pytest.mark.parametrize("values", [np.arange(24, dtype="int16").reshape(2, 3, 4), np.ma.masked_less(np.ones((2, 3, 4)), 0)])
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(24, dtype="int16").reshape(2, 3, 4), np.ma.masked_less(np.ones((2, 3, 4)), 0), np.ones((2, 3, 4, 5))],
+    ids=["array", "masked", "series of dates"],
+)
 def test_the_built_in_carrier_of_arrays_keeps_the_contract(values: np.ndarray) -> None:
     check_carrier(NdarrayCarrier(), values)
 

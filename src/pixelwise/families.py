@@ -71,7 +71,8 @@ class OutputType:
     >>> OutputType("uint8", -1)
     Traceback (most recent call last):
     ...
-    pixelwise.errors.FillValueError: fill_value=-1 does not exist in uint8: use fill_value=255, or a signed or float output_dtype
+    pixelwise.errors.FillValueError: fill_value=-1 does not exist in uint8: use fill_value=255, or a signed or float
+    output_dtype
     """
 
     dtype: str
@@ -142,9 +143,7 @@ class EstimatorFamily:
         found = (getattr(sys.modules.get(module), cls, None) for module, cls in pairs)
         return [cls for cls in found if isinstance(cls, type)]
 
-    def output_type(
-        self, values: Iterable[float] = (), *, dtype: Any = None, fill_value: float | None = None
-    ) -> OutputType:
+    def output_type(self, values: Iterable[float] = (), *, dtype: Any = None, fill_value: float | None = None) -> OutputType:
         """Choose and check the dtype and fill of a map that holds `values`.
 
         Parameters

@@ -154,7 +154,7 @@ def innermost(estimator: Any) -> Any:
 
 
 @functools.cache
-def _wraps(cls: type) -> bool:
+def _wraps(cls: Any) -> bool:
     # A forest has an attribute `estimator` too, but nobody hands it over.
     return hasattr(cls, "fit") and "estimator" in inspect.signature(cls).parameters
 

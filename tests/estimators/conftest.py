@@ -10,7 +10,8 @@ import pixelwise as pw
 
 
 @pytest.fixture
-def Xy(scene: Path, polygons: Path) -> tuple[pw.PixelTable, np.ndarray]:
+def Xy(  # noqa: N802
+    scene: Path, polygons: Path) -> tuple[pw.PixelTable, np.ndarray]:
     return pw.extract_pixels(scene, polygons, column="class")
 
 

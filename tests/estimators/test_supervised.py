@@ -172,7 +172,10 @@ def test_a_forest_fitted_on_a_frame_takes_rasters(raster: xr.DataArray, Xy: Any)
     model = pw.PixelwiseClassifier(bare)
     assert model.feature_names_in_.tolist() == ["B02", "B03", "B04", "B08"]
     assert np.array_equal(model.predict(raster.isel(band=[1, 0, 2, 3])), model.predict(raster))
-    assert np.array_equal(pw.PixelwiseClassifier(forest()).fit(frame, y).predict(frame), bare.predict(frame.set_axis(list(X.feature_names), axis=1)))
+    assert np.array_equal(
+        pw.PixelwiseClassifier(forest()).fit(frame, y).predict(frame),
+        bare.predict(frame.set_axis(list(X.feature_names), axis=1)),
+    )
 
 
 # ---- fitted estimators, and what sklearn expects
@@ -280,7 +283,9 @@ def test_dtype_and_fill_are_a_pair(options: dict[str, Any], labels: list[Any], d
     X = np.repeat(np.arange(3.0), 5)[:, None]
     y = np.repeat(np.array(labels), 5) if labels[0] != 0.5 else np.repeat(np.array(["0.5", "1.5", "2.5"]), 5)
     model = pw.PixelwiseClassifier(KNeighborsClassifier(1), **options).fit(X, y)
-    out = model.predict(pw.Raster(np.array([[[0, 2, np.nan]]], "float32"), pw.Grid(None, pw.unwrap(np.zeros((1, 1, 3))).grid.transform, 1, 3)))
+    out = model.predict(
+        pw.Raster(np.array([[[0, 2, np.nan]]], "float32"), pw.Grid(None, pw.unwrap(np.zeros((1, 1, 3))).grid.transform, 1, 3))
+    )
     assert out.values.dtype == dtype
     assert np.array_equal(out.nodata, [nodata], equal_nan=True)
     assert np.array_equal(out.values[0, 2], nodata, equal_nan=True)
@@ -340,7 +345,9 @@ def test_pixels_that_lack_a_band_are_masked(fitted: pw.PixelwiseClassifier, hole
     assert np.isnan(fitted.predict_proba(holes).values[:, :, :40]).all()
 
 
-@pytest.mark.parametrize("estimator", [HistGradientBoostingClassifier(max_iter=5), make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500))])
+@pytest.mark.parametrize(
+    "estimator", [HistGradientBoostingClassifier(max_iter=5), make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500))]
+)
 def test_auto_gives_nan_to_those_who_take_it(holes: xr.DataArray, estimator: Any) -> None:
     model = pw.PixelwiseClassifier(estimator, nan="auto").fit(holes, LABELS)
     out = model.predict(holes)

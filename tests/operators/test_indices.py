@@ -70,7 +70,9 @@ def test_in_a_pipeline_the_model_sees_the_index(raster: xr.DataArray, polygons: 
     pipeline = make_pipeline(pw.indices.AppendIndex(NDVI), pw.PixelwiseClassifier(RandomForestClassifier(5, random_state=0)))
     assert pipeline.fit(X, y).predict(raster).dims == ("y", "x")
     assert pipeline[-1].feature_names_in_.tolist() == ["B02", "B03", "B04", "B08", "NDVI"]
-    search = GridSearchCV(pipeline, {"pixelwiseclassifier__estimator__max_depth": [1, 2]}, cv=pw.SpatialBlockGroupKFold(3, 150)).fit(X, y)
+    search = GridSearchCV(
+        pipeline, {"pixelwiseclassifier__estimator__max_depth": [1, 2]}, cv=pw.SpatialBlockGroupKFold(3, 150)
+    ).fit(X, y)
     assert search.predict(raster).shape == (60, 80)
 
 

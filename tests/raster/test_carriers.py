@@ -100,7 +100,13 @@ def test_a_file_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("file") / "raster.tif"
     profile = {"driver": "GTiff", "height": raster.grid.height, "width": raster.grid.width, "count": raster.n_bands}
     with rasterio.open(
-        path, "w", **profile, dtype=raster.values.dtype, crs=raster.grid.crs, transform=raster.grid.transform, nodata=raster.nodata[0]
+        path,
+        "w",
+        **profile,
+        dtype=raster.values.dtype,
+        crs=raster.grid.crs,
+        transform=raster.grid.transform,
+        nodata=raster.nodata[0],
     ) as file:
         file.write(raster.values)
         if raster.bands:
@@ -172,7 +178,9 @@ def test_uneven_coordinates_are_no_grid(raster: xr.DataArray) -> None:
 
 def test_a_stale_fill_value_does_not_survive(raster: xr.DataArray) -> None:
     source = raster.assign_attrs(_FillValue=7, scale_factor=0.1)
-    out = pw.rewrap(pw.Raster(raster.values[0].astype("uint8"), pw.unwrap(raster).grid, nodata=(255,), name="predict"), like=source)
+    out = pw.rewrap(
+        pw.Raster(raster.values[0].astype("uint8"), pw.unwrap(raster).grid, nodata=(255,), name="predict"), like=source
+    )
     assert (out.attrs, out.rio.nodata) == ({"_FillValue": 255}, 255)
 
 
@@ -212,7 +220,9 @@ def test_variables_without_rows_and_columns_are_no_bands(raster: xr.DataArray) -
 
 def test_a_series_of_dates_keeps_its_time() -> None:
     times = np.array(["2018-01-01", "2018-02-01"], dtype="datetime64[ns]")
-    stack = xr.DataArray(np.zeros((2, 3, 4, 5)), dims=("time", "band", "y", "x"), coords={"time": times, "band": ["a", "b", "c"]})
+    stack = xr.DataArray(
+        np.zeros((2, 3, 4, 5)), dims=("time", "band", "y", "x"), coords={"time": times, "band": ["a", "b", "c"]}
+    )
     unwrapped = pw.unwrap(stack)
     assert (unwrapped.values.shape, unwrapped.bands, len(unwrapped.times or ())) == ((3, 2, 4, 5), ("a", "b", "c"), 2)
     xr.testing.assert_identical(pw.rewrap(unwrapped, like=stack), stack)

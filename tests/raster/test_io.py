@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-from affine import Affine
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 

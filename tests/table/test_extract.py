@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pixelwise as pw
-from pixelwise.errors import BandError, CRSError, LabelError, MissingDataError, MissingDataWarning, PixelwiseWarning, RasterReadError
+from pixelwise.errors import (
+    BandError,
+    CRSError,
+    LabelError,
+    MissingDataError,
+    MissingDataWarning,
+    PixelwiseWarning,
+    RasterReadError,
+)
 from pixelwise.raster.io import RasterFile, open_source
 from pixelwise.table.extract import all_pixels, gather
 
@@ -178,7 +186,9 @@ def test_labels_of_a_column_of_objects_are_numbers_where_they_can_be(raster: xr.
 
 
 def test_missing_labels_can_be_an_error(raster: xr.DataArray) -> None:
-    points = gpd.GeoDataFrame({"class": ["a", None]}, geometry=gpd.points_from_xy([LEFT + 5, LEFT + 15], [TOP - 5] * 2), crs=32633)
+    points = gpd.GeoDataFrame(
+        {"class": ["a", None]}, geometry=gpd.points_from_xy([LEFT + 5, LEFT + 15], [TOP - 5] * 2), crs=32633
+    )
     with pytest.raises(LabelError, match="1 of 2 pixels have no label"):
         pw.extract_pixels(raster, points, "class", nan=pw.NanPolicy(on_label="raise"))
 
@@ -259,7 +269,9 @@ def test_a_wholly_nodata_band_is_reported_and_erases_nothing(write: Any, values:
 def test_a_scene_that_is_lost_to_one_band_is_reported(raster: xr.DataArray, polygons: Path) -> None:
     holes = raster.astype("float32")
     holes[1] = np.nan
-    with pytest.warns(MissingDataWarning, match="all 1200 labelled pixels of raster 1 were dropped, because they lack band B03"):
+    with pytest.warns(
+        MissingDataWarning, match="all 1200 labelled pixels of raster 1 were dropped, because they lack band B03"
+    ):
         X, _ = pw.extract_pixels([raster, holes], [polygons, polygons], "class")
     assert set(X.scene.tolist()) == {0}
 

@@ -11,7 +11,11 @@ import pixelwise as pw
 from pixelwise.errors import GridError
 from pixelwise.table.layout import Layout, pixel_rows
 
-cubes = hnp.arrays(st.sampled_from(["uint8", "int16", "float32"]), hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=st.integers(0, 99))
+cubes = hnp.arrays(
+    st.sampled_from(["uint8", "int16", "float32"]),
+    hnp.array_shapes(min_dims=3, max_dims=3, max_side=6),
+    elements=st.integers(0, 99),
+)
 
 
 @given(cubes)
@@ -53,6 +57,10 @@ def test_rows_are_c_ordered_and_chosen(cube: np.ndarray, random: object) -> None
 
 def test_the_contract_asks_subclasses(raster: xr.DataArray) -> None:
     unwrapped = pw.unwrap(raster)
-    for call in (lambda: Layout().names(unwrapped), lambda: Layout().flatten(unwrapped.cube), lambda: Layout().unflatten(unwrapped.cube, (1,))):
+    for call in (
+        lambda: Layout().names(unwrapped),
+        lambda: Layout().flatten(unwrapped.cube),
+        lambda: Layout().unflatten(unwrapped.cube, (1,)),
+    ):
         with pytest.raises(NotImplementedError):
             call()

@@ -23,13 +23,26 @@ def plainly_missing(flat: np.ndarray, nodata: float | None, policy: pw.NanPolicy
     sentinels = policy.sentinels_of("x")
     low, high = policy.valid_range or (-np.inf, np.inf)
     return np.array(
-        [[not np.isfinite(v) or abs(v) > 1e30 or v == nodata or v in sentinels or not low <= v <= high for v in band] for band in flat]
+        [
+            [not np.isfinite(v) or abs(v) > 1e30 or v == nodata or v in sentinels or not low <= v <= high for v in band]
+            for band in flat
+        ]
     )
 
 
-@given(tables, st.sampled_from([None, -9999.0, 0.0, np.nan]), st.sampled_from([(), (5.0,)]), st.sampled_from([None, (0.5, 9)]), st.booleans())
+@given(
+    tables,
+    st.sampled_from([None, -9999.0, 0.0, np.nan]),
+    st.sampled_from([(), (5.0,)]),
+    st.sampled_from([None, (0.5, 9)]),
+    st.booleans(),
+)
 def test_pixels_are_valid_as_a_plain_loop_says(
-    flat: np.ndarray, nodata: float | None, sentinels: tuple[float, ...], valid_range: tuple[float, float] | None, complete: bool
+    flat: np.ndarray,
+    nodata: float | None,
+    sentinels: tuple[float, ...],
+    valid_range: tuple[float, float] | None,
+    complete: bool,
 ) -> None:
     policy = pw.NanPolicy(sentinels=sentinels, valid_range=valid_range)
     marks = missing_values(flat.dtype, ["x"] * len(flat), [nodata] * len(flat), policy)
@@ -85,7 +98,14 @@ def test_sentinels_may_be_given_by_band() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"on_input": "guess"}, {"on_output": "guess"}, {"on_label": "guess"}, {"impute": "guess"}, {"max_missing": 2}, {"valid_range": (5, 5)}],
+    [
+        {"on_input": "guess"},
+        {"on_output": "guess"},
+        {"on_label": "guess"},
+        {"impute": "guess"},
+        {"max_missing": 2},
+        {"valid_range": (5, 5)},
+    ],
 )
 def test_options_that_do_not_exist_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="choose one|choose|give"):
@@ -105,7 +125,10 @@ def test_a_constant_is_imputed() -> None:
     assert imputer.transform([[np.nan]]).tolist() == [[-1.0]]
 
 
-@pytest.mark.parametrize(("dtype", "table"), [("uint8", "float32"), ("uint16", "float32"), ("int32", "float64"), ("float32", "float32"), ("float64", "float64")])
+@pytest.mark.parametrize(
+    ("dtype", "table"),
+    [("uint8", "float32"), ("uint16", "float32"), ("int32", "float64"), ("float32", "float32"), ("float64", "float64")],
+)
 def test_a_table_holds_every_value_exactly(dtype: str, table: str) -> None:
     assert table_dtype(dtype).name == table
 

@@ -44,7 +44,10 @@ def test_rows_are_chosen_as_of_an_array(key: object) -> None:
 def test_a_view_of_a_view_is_a_view(first: object, second: object) -> None:
     once = table()[first]
     index = np.arange(20)[np.array(first, dtype=int) if isinstance(first, list) else first]
-    key = np.array([i for i in np.arange(20)[np.array(second, dtype=int) if isinstance(second, list) else second] if i < len(index)], dtype=int)
+    key = np.array(
+        [i for i in np.arange(20)[np.array(second, dtype=int) if isinstance(second, list) else second] if i < len(index)],
+        dtype=int,
+    )
     twice = once[key]
     assert np.array_equal(twice.pixel, index[key])
     assert np.array_equal(twice.xy, table().xy[index[key]])
@@ -128,4 +131,7 @@ def test_it_becomes_points() -> None:
 def test_without_names_they_are_made_up() -> None:
     X = table(names=None)
     assert (X.band_names, X.feature_names) == (None, ("band_1", "band_2"))
-    assert pw.PixelTable.from_values(VALUES, [pw.Grid(None, GRID.transform, 4, 5)], pixel=np.arange(20)).to_geodataframe().crs is None
+    assert (
+        pw.PixelTable.from_values(VALUES, [pw.Grid(None, GRID.transform, 4, 5)], pixel=np.arange(20)).to_geodataframe().crs
+        is None
+    )

@@ -56,7 +56,9 @@ class GeoTensorCarrier:
         fill = obj.fill_value_default
         attrs = dict(getattr(obj, "attrs", None) or getattr(obj, "metadata", None) or {})
         names = attrs.get("band_names")
-        bands = tuple(str(name) for name in names) if values.ndim > 2 and names is not None and len(names) == len(values) else None
+        bands = (
+            tuple(str(name) for name in names) if values.ndim > 2 and names is not None and len(names) == len(values) else None
+        )
         return Raster(values, grid, bands, () if fill is None else (float(fill),), attrs=attrs)
 
     def rewrap(self, raster: Raster, like: Any) -> Any:

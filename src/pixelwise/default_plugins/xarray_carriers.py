@@ -67,13 +67,13 @@ class DatasetCarrier:
         single = raster.values.ndim == 2
         label = raster.name or "band_1"
         bands = (label,) if single else tuple(names) if raster.bands is None and len(names) == raster.n_bands else raster.names
-        layers = {
-            band: to_dataarray(_layer(raster, number), like, name=band) for number, band in enumerate(bands)
-        }
+        layers = {band: to_dataarray(_layer(raster, number), like, name=band) for number, band in enumerate(bands)}
         kept = {name: like[name].attrs for name in bands if name in like.data_vars}
         for name, attrs in kept.items():
             layers[name].attrs = {**attrs, **layers[name].attrs}
-        attrs = {key: value for key, value in like.attrs.items() if raster.name is None or key not in ("_FillValue", "missing_value")}
+        attrs = {
+            key: value for key, value in like.attrs.items() if raster.name is None or key not in ("_FillValue", "missing_value")
+        }
         return xr.Dataset(layers, attrs=attrs)
 
 

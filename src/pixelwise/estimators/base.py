@@ -25,6 +25,7 @@ from pixelwise.table.pixels import PixelTable, band_order
 
 __all__ = ["PixelwiseBase", "delegates", "is_rasters"]
 
+
 def delegates(method: str) -> Any:
     """Make a method available where the wrapped estimator has it."""
 
@@ -40,7 +41,7 @@ def is_rasters(X: Any) -> bool:
     return is_raster(X) or (isinstance(X, list | tuple) and len(X) > 0 and is_raster(X[0]))
 
 
-class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
     """What the pixelwise meta-estimators share.
 
     Parameters
@@ -74,7 +75,8 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         """Apply ``method`` to a raster or a table."""
         return getattr(self, self.method)(raster)
 
-    # Learned attributes are the wrapped estimator's: coef_, feature_importances_, and, for one that came fitted, classes_ and n_features_in_.
+    # Learned attributes are the wrapped estimator's: coef_, feature_importances_, and, for one that came fitted, classes_ and
+    # n_features_in_.
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_") and not name.startswith("_"):
             inner = self.__dict__.get("estimator_", self.__dict__.get("estimator"))
@@ -242,7 +244,13 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         return (X.with_bands(values, None) if hasattr(self.estimator, "cv") else values), y, params
 
     def _settle_nan(
-        self, values: np.ndarray, gaps: np.ndarray, names: tuple[str, ...], policy: NanPolicy, family: EstimatorFamily, first: bool
+        self,
+        values: np.ndarray,
+        gaps: np.ndarray,
+        names: tuple[str, ...],
+        policy: NanPolicy,
+        family: EstimatorFamily,
+        first: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         how = policy.on_input
         if how == "auto":
@@ -260,7 +268,9 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
             return values, ~gaps[:, self.used_bands_].all(axis=1)
         keep = ~gaps[:, self.used_bands_].any(axis=1)
         if not keep.any():
-            raise MissingDataError(f"every one of {len(values)} training pixels lacks data: use nan='propagate' or nan='impute'")
+            raise MissingDataError(
+                f"every one of {len(values)} training pixels lacks data: use nan='propagate' or nan='impute'"
+            )
         return values, keep
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
@@ -278,7 +288,8 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         )  # fmt: skip
 
     def _forget_names(self) -> None:
-        # validate_data deletes the names of the last fit where X has none; it would stumble over those of an estimator that came fitted.
+        # validate_data deletes the names of the last fit where X has none; it would stumble over those of an estimator that
+        # came fitted.
         self.__dict__["feature_names_in_"] = None
 
     def _explain(self, y: Any, params: dict[str, Any]) -> None:
@@ -299,8 +310,11 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):  # type: 
         return self._apply(all_pixels(X) if is_rasters(X) else X, method)
 
     def _score_table(self, X: Any, y: Any) -> tuple[Any, Any]:
-        return extract_pixels(X, y, nan=NanPolicy(**{**vars(as_policy(self.nan)), "on_input": "drop"})) if is_rasters(X) else (X, y)
-
+        return (
+            extract_pixels(X, y, nan=NanPolicy(**{**vars(as_policy(self.nan)), "on_input": "drop"}))
+            if is_rasters(X)
+            else (X, y)
+        )
 
 
 def _rows_of(value: Any, n: int, rows: np.ndarray) -> Any:

@@ -18,14 +18,24 @@ from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.lazy import map_chunks
 from pixelwise.table.layout import Layout, ToPixelMajor
-from pixelwise.table.missing import NanPolicy, as_policy, missing_values, refuse_missing, report_suspected_fill, rows_with_nan, table_dtype, valid_rows
+from pixelwise.table.missing import (
+    NanPolicy,
+    as_policy,
+    missing_values,
+    refuse_missing,
+    report_suspected_fill,
+    rows_with_nan,
+    table_dtype,
+    valid_rows,
+)
 from pixelwise.table.pixels import PixelTable, band_order
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
 
 #: Pixels that are predicted at a time: more would leave the processor's cache and cost more a pixel.
 _BLOCK = 65_536
-#: Tables are filled up to a multiple of this many rows with copies of their last: linear algebra sums the rows of an odd remainder in another order,
+#: Tables are filled up to a multiple of this many rows with copies of their last: linear algebra sums the rows of an odd
+#: remainder in another order,
 #: and then a chip would differ from the whole in the last bit.
 _ROWS = 64
 #: Most bytes of one such table in float64, for rasters with hundreds of bands.
@@ -249,7 +259,9 @@ def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> np.ndar
     whole, limits = np.rint(result), np.iinfo(kind)
     outside = (whole < limits.min) | (whole > limits.max)
     if outside.any():
-        raise FillValueError(f"prediction {whole[outside].ravel()[0]:g} does not exist in {pair.dtype}: use output_dtype='float32'")
+        raise FillValueError(
+            f"prediction {whole[outside].ravel()[0]:g} does not exist in {pair.dtype}: use output_dtype='float32'"
+        )
     return whole
 
 

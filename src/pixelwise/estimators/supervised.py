@@ -17,10 +17,11 @@ from pixelwise.families import EstimatorFamily
 __all__ = ["PixelwiseClassifier", "PixelwiseRegressor"]
 
 
-class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
+class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):
     """Fit any classifier on pixels, and predict tables or whole rasters.
 
-    On tables it behaves as the classifier that it wraps. On a raster, ``predict`` returns a map in the type that came in, with CRS, transform and nodata. Text
+    On tables it behaves as the classifier that it wraps. On a raster, ``predict`` returns a map in the type that came in, with
+    CRS, transform and nodata. Text
     labels become codes 0, 1, 2 ... in a map, named by its CF attributes ``flag_values`` and ``flag_meanings``.
 
     Parameters
@@ -149,7 +150,11 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
 
     def _explain(self, y: Any, params: dict[str, Any]) -> None:
         weight = params.get("sample_weight")
-        left = () if weight is None or np.shape(weight) != np.shape(y) else np.unique(_plain(np.asarray(y))[np.asarray(weight) > 0])
+        left = (
+            ()
+            if weight is None or np.shape(weight) != np.shape(y)
+            else np.unique(_plain(np.asarray(y))[np.asarray(weight) > 0])
+        )
         if len(left) == 1:
             raise LabelError(f"sample_weight leaves the single class {left[0]}: give two classes or more a positive weight")
 
@@ -194,7 +199,10 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):  # type: ignore[misc]
         if classes is None or isinstance(classes, list):
             return attrs, bands
         known = np.asarray(classes)
-        names = [str(label) for label in (known.astype(np.int64) if known.dtype.kind == "f" and _are_codes(known) else known).tolist()]
+        names = [
+            str(label)
+            for label in (known.astype(np.int64) if known.dtype.kind == "f" and _are_codes(known) else known).tolist()
+        ]
         if values.ndim > 2:
             return attrs, tuple(names) if len(names) == len(values) else bands
         if method != "predict":
@@ -218,7 +226,7 @@ def _codes(classes: np.ndarray) -> tuple[float, ...]:
     return tuple(classes.tolist()) if _are_codes(classes) else tuple(range(len(classes)))
 
 
-class PixelwiseRegressor(RegressorMixin, PixelwiseBase):  # type: ignore[misc]
+class PixelwiseRegressor(RegressorMixin, PixelwiseBase):
     """Fit any regressor on pixels, and predict tables or whole rasters.
 
     Parameters

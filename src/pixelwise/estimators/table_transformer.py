@@ -19,7 +19,7 @@ from pixelwise.table.pixels import PixelTable, band_order
 __all__ = ["RasterToPixelTransformer"]
 
 
-class RasterToPixelTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class RasterToPixelTransformer(TransformerMixin, BaseEstimator):
     """Turn a raster into a table of all its pixels, (n_pixels, n_bands), and back.
 
     Missing data becomes NaN, so that an imputer or an estimator that takes NaN can follow. Tables pass through as they are.
@@ -154,7 +154,9 @@ class RasterToPixelTransformer(TransformerMixin, BaseEstimator):  # type: ignore
         if len(rows) != grid.size:
             raise GridError(f"a table of {len(rows)} rows does not fill a raster of {grid.height} x {grid.width} pixels")
         values = ToPixelMajor().unflatten(np.ascontiguousarray(np.atleast_2d(rows.T)), grid.shape)
-        bands = tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") and len(values) == self.n_features_in_ else None
+        bands = (
+            tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") and len(values) == self.n_features_in_ else None
+        )
         nodata = (float("nan"),) if values.dtype.kind == "f" else ()
         raster = Raster(values if rows.ndim > 1 else values[0], grid, bands if rows.ndim > 1 else None, nodata)
         if like is not None:
@@ -175,10 +177,16 @@ class RasterToPixelTransformer(TransformerMixin, BaseEstimator):  # type: ignore
         """
         check_is_fitted(self)
         if input_features is not None and len(input_features) != self.n_features_in_:
-            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_}), got {len(input_features)}")
+            raise ValueError(
+                f"input_features should have length equal to number of features ({self.n_features_in_}), got {len(input_features)}"
+            )
         names = getattr(self, "feature_names_in_", None)
         if names is not None and input_features is not None and list(names) != list(input_features):
             raise ValueError("input_features is not equal to feature_names_in_")
         if names is None:
-            names = input_features if input_features is not None else [f"band_{number}" for number in range(1, self.n_features_in_ + 1)]
+            names = (
+                input_features
+                if input_features is not None
+                else [f"band_{number}" for number in range(1, self.n_features_in_ + 1)]
+            )
         return np.asarray(names, dtype=object)

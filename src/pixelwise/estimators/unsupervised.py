@@ -17,7 +17,7 @@ from pixelwise.table.pixels import PixelTable
 __all__ = ["PixelwiseClusterer", "PixelwiseTransformer"]
 
 
-class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Fit any transformer (PCA, a scaler) on pixels, and transform tables or whole rasters.
 
     Parameters
@@ -66,9 +66,7 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
         self, estimator: Any, *, nan: NanPolicy | str = "mask", fill_value: float | None = None, output_dtype: Any = None,
         adapter: Any = None, method: str = "transform",
     ) -> None:  # fmt: skip
-        super().__init__(
-            estimator, nan=nan, fill_value=fill_value, output_dtype=output_dtype, adapter=adapter, method=method
-        )
+        super().__init__(estimator, nan=nan, fill_value=fill_value, output_dtype=output_dtype, adapter=adapter, method=method)
 
     def transform(self, X: Any) -> Any:
         """Transform pixels.
@@ -163,7 +161,7 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
         return attrs, bands if values.ndim > 2 and bands is not None and len(bands) == len(values) else None
 
 
-class PixelwiseClusterer(ClusterMixin, PixelwiseBase):  # type: ignore[misc]
+class PixelwiseClusterer(ClusterMixin, PixelwiseBase):
     """Fit any clusterer on pixels, and map the clusters of tables or whole rasters.
 
     Parameters
@@ -249,7 +247,9 @@ class PixelwiseClusterer(ClusterMixin, PixelwiseBase):  # type: ignore[misc]
         flat = np.full((1, raster.grid.size), pair.fill_value, pair.dtype)
         flat[0, table.pixel] = labels
         values = ToPixelMajor().unflatten(flat, raster.grid.shape)[0]
-        return rewrap(Raster(values, raster.grid, nodata=(pair.fill_value,), attrs={"long_name": "clusters"}, name="clusters"), X)
+        return rewrap(
+            Raster(values, raster.grid, nodata=(pair.fill_value,), attrs={"long_name": "clusters"}, name="clusters"), X
+        )
 
     @delegates("transform")
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:

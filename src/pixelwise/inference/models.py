@@ -80,27 +80,16 @@ def final_step(model: Any) -> Any:
 def _takes_rasters(step: Any) -> bool:
     if not hasattr(step, "fit"):
         return True
-    try:
-        return bool(get_tags(step).input_tags.three_d_array)
-    # An estimator from before scikit-learn's tags takes tables.
-    except AttributeError:
-        return False
+    return bool(get_tags(step).input_tags.three_d_array)
 
 
 def _wrapped(model: Any) -> Any:
-    kinds = (
-        ("classifier", is_classifier, PixelwiseClassifier),
-        ("regressor", is_regressor, PixelwiseRegressor),
-        ("clusterer", is_clusterer, PixelwiseClusterer),
-    )
-    for kind, check, wrapper in kinds:
-        try:
-            found = check(model)
-        # CatBoost says it the old way.
-        except AttributeError:
-            found = getattr(model, "_estimator_type", None) == kind
-        if found:
-            return wrapper(model)
+    if is_classifier(model):
+        return PixelwiseClassifier(model)
+    if is_regressor(model):
+        return PixelwiseRegressor(model)
+    if is_clusterer(model):
+        return PixelwiseClusterer(model)
     if hasattr(model, "transform"):
         return PixelwiseTransformer(model)
     raise TypeError(

@@ -146,7 +146,7 @@ class _Stages:
         )
         self.threads = int(effective_n_jobs(jobs))
         self.mask = 2 if isinstance(source, RasterFile) and source.has_mask else 0
-        self.block = source.block_shape[0] * source.block_shape[1] * self.bands * max(self.item, 4)
+        self.block = source.block_shape[0] * source.block_shape[1] * self.bands * self.item
 
     def needed(self, height: int, width: int) -> int:
         """Return the bytes of all stages for chips of a size."""

@@ -20,13 +20,16 @@ __all__ = ["SpatialBlockGroupKFold"]
 _ASSIGNMENTS = ("equal_count", "random")
 
 
-class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
+class SpatialBlockGroupKFold(BaseCrossValidator):
     """K-fold cross-validation in which square blocks of land stay whole.
 
-    Neighbouring pixels are alike, so random folds test a model on what it has nearly seen. Blocks keep neighbours together: the score tells how
-    the model does in places away from its training pixels [1]_. It is a cross-validation score, and no design-based map accuracy.
+    Neighbouring pixels are alike, so random folds test a model on what it has nearly seen. Blocks keep neighbours together:
+    the score tells how
+    the model does in places away from its training pixels [1]_. It is a cross-validation score, and no design-based map
+    accuracy.
 
-    Blocks are anchored to the CRS, not to the sample: the same place is in the same block on every run. On a geographic CRS they are rows of equal height along
+    Blocks are anchored to the CRS, not to the sample: the same place is in the same block on every run. On a geographic CRS
+    they are rows of equal height along
     the meridian, cut along each row's own parallel, so that their sides are metres on the sphere everywhere.
 
     Parameters
@@ -50,7 +53,8 @@ class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
 
     References
     ----------
-    .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic structure.
+    .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or
+    phylogenetic structure.
        Ecography 40, 913-929.
 
     Examples
@@ -144,7 +148,7 @@ class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         -------
         ndarray of int, shape (n,)
         """
-        if not isinstance(self.n_splits, int | np.integer) or self.n_splits < 2:
+        if int(self.n_splits) != self.n_splits or self.n_splits < 2:
             raise FoldError(f"n_splits={self.n_splits!r}: cross-validation needs at least 2 folds")
         if self.assignment not in _ASSIGNMENTS:
             raise FoldError(f"assignment={self.assignment!r} is not known: choose one of {', '.join(map(repr, _ASSIGNMENTS))}")
@@ -185,13 +189,15 @@ class SpatialBlockGroupKFold(BaseCrossValidator):  # type: ignore[misc]
         if groups is not None and np.ndim(groups) == 1:
             return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1])
         if groups is not None and np.shape(groups)[1:] != (2,):
-            raise FoldError(f"groups has shape {np.shape(groups)}: give block ids of shape (n,), or coordinates of shape (n, 2)")
+            raise FoldError(
+                f"groups has shape {np.shape(groups)}: give block ids of shape (n,), or coordinates of shape (n, 2)"
+            )
         if not isinstance(self.block_size, int | float | np.number) or not self.block_size > 0:
             raise FoldError(f"block_size={self.block_size!r}: give the side of a block in metres, such as block_size=10_000")
         xy, crs = coordinates_of(X, groups, self.crs)
         _check_metres(xy, crs, needed=groups is None and isinstance(X, PixelTable))
         cells = np.floor(_in_metres(xy, crs, float(self.block_size), self.offset) / self.block_size).astype(np.int64)
-        return np.asarray(np.unique(cells, axis=0, return_inverse=True)[1]).ravel()
+        return np.ravel(np.unique(cells, axis=0, return_inverse=True)[1])
 
 
 def _check_metres(xy: np.ndarray, crs: CRS | None, *, needed: bool) -> None:
@@ -204,7 +210,9 @@ def _check_metres(xy: np.ndarray, crs: CRS | None, *, needed: bool) -> None:
     inside = (np.abs(xy[:, 0]) <= 180) & (np.abs(xy[:, 1]) <= 90)
     fractions = np.any(xy != np.rint(xy))
     if inside.all() and fractions and len(xy) > 1:
-        raise CRSError("coordinates look like degrees, and no CRS says so: pass crs=4326 to the splitter, or coordinates in metres")
+        raise CRSError(
+            "coordinates look like degrees, and no CRS says so: pass crs=4326 to the splitter, or coordinates in metres"
+        )
 
 
 def _in_metres(xy: np.ndarray, crs: CRS | None, size: float, offset: tuple[float, float]) -> np.ndarray:

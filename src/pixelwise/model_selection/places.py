@@ -55,8 +55,12 @@ def coordinates_of(X: Any, coordinates: Any, crs: Any) -> tuple[np.ndarray, CRS 
             f"or groups= with coordinates of shape (n, 2) or block ids of shape (n,)"
         )
     if own is not None and given is not None and own != given:
-        raise CRSError(f"X has CRS {crs_name(own)}, and the splitter was given crs={crs_name(given)}: leave crs out", crs=(own, given))
+        raise CRSError(
+            f"X has CRS {crs_name(own)}, and the splitter was given crs={crs_name(given)}: leave crs out", crs=(own, given)
+        )
     bad = ~np.isfinite(xy).all(axis=1)
     if bad.any():
-        raise FoldError(f"{bad.sum()} of {len(xy)} rows have no coordinates, the first is row {np.argmax(bad)}: drop them first")
+        raise FoldError(
+            f"{bad.sum()} of {len(xy)} rows have no coordinates, the first is row {np.argmax(bad)}: drop them first"
+        )
     return xy, own if own is not None else given

@@ -19,10 +19,11 @@ from pixelwise.table.pixels import PixelTable
 __all__ = ["Operator", "band_position"]
 
 
-class Operator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Operator(TransformerMixin, BaseEstimator):
     """Base of operators. A subclass writes `apply`, and may set `halo`.
 
-    An operator takes every carrier, PixelTables (their rows and places are kept) and plain tables, and keeps lazy rasters lazy. Before `apply` missing data is NaN.
+    An operator takes every carrier, PixelTables (their rows and places are kept) and plain tables, and keeps lazy rasters
+    lazy. Before `apply` missing data is NaN.
 
     Attributes
     ----------
@@ -108,12 +109,16 @@ class Operator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not raster.is_lazy:
             return rewrap(self.apply(as_nan(raster)), X)
         if self.halo:
-            raise GridError(f"{type(self).__name__} looks {self.halo} pixels round, which lazy rasters do not give yet: load it first")
+            raise GridError(
+                f"{type(self).__name__} looks {self.halo} pixels round, which lazy rasters do not give yet: load it first"
+            )
         return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster), X)
 
     def _transform_table(self, X: Any) -> Any:
         if self.halo:
-            raise GridError(f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: apply it to the raster first")
+            raise GridError(
+                f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: apply it to the raster first"
+            )
         if isinstance(X, PixelTable):
             values, names = np.asarray(X), X.band_names
         else:
@@ -173,4 +178,6 @@ def band_position(raster: Raster, band: str | int, role: str) -> int:
             return int(band) % raster.n_bands
     elif band in raster.names:
         return raster.names.index(band)
-    raise BandError(f"{role}={band!r} is no band of the raster: choose one of {', '.join(raster.names)}, or a position", band=band)
+    raise BandError(
+        f"{role}={band!r} is no band of the raster: choose one of {', '.join(raster.names)}, or a position", band=band
+    )

@@ -178,7 +178,9 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right and top of the box round all pixels, in units of the CRS."""
-        corners = np.array([self.transform @ corner for corner in ((0, 0), (self.width, 0), (0, self.height), self.shape[::-1])])
+        corners = np.array(
+            [self.transform @ corner for corner in ((0, 0), (self.width, 0), (0, self.height), self.shape[::-1])]
+        )
         left, bottom = corners.min(axis=0)
         right, top = corners.max(axis=0)
         return float(left), float(bottom), float(right), float(top)
@@ -290,6 +292,5 @@ def pixel_area(grid: Grid) -> np.ndarray:
     areas = np.empty(grid.height)
     for row in range(grid.height):
         corners = [grid.transform @ corner for corner in ((0, row), (1, row), (1, row + 1), (0, row + 1))]
-        areas[row] = abs(geod.polygon_area_perimeter(*zip(*corners, strict=True))[0])
+        areas[row] = abs(geod.polygon_area_perimeter([x for x, _ in corners], [y for _, y in corners])[0])
     return areas
-

@@ -117,11 +117,21 @@ class RasterFile:
     def _describe(self) -> None:
         file = self._file
         if file.count == 0:
-            held = f": open one of its {len(file.subdatasets)} subdatasets, such as {file.subdatasets[0]}" if file.subdatasets else ""
+            held = (
+                f": open one of its {len(file.subdatasets)} subdatasets, such as {file.subdatasets[0]}"
+                if file.subdatasets
+                else ""
+            )
             raise RasterReadError(f"raster {self.path} has no bands of its own{held}")
         if file.transform == rasterio.Affine.identity() and file.gcps[0]:
-            raise GridError(f"raster {self.path} is georeferenced by ground control points only: warp it first, as with gdalwarp")
-        alpha = {i for i, role in enumerate(file.colorinterp, 1) if role is ColorInterp.alpha and file.count > 1 and self._is_alpha(i)}
+            raise GridError(
+                f"raster {self.path} is georeferenced by ground control points only: warp it first, as with gdalwarp"
+            )
+        alpha = {
+            i
+            for i, role in enumerate(file.colorinterp, 1)
+            if role is ColorInterp.alpha and file.count > 1 and self._is_alpha(i)
+        }
         self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
         at = [index - 1 for index in self.indexes]
         self.grid = Grid(file.crs, file.transform, file.height, file.width)
@@ -250,12 +260,11 @@ def band_names(descriptions: list[str | None]) -> tuple[str, ...] | None:
     return names if len(set(names)) == len(names) else None
 
 
-def open_raster(
-    source: Any, chunks: Any = None, *, grid: Grid | None = None, resampling: str = "nearest"
-) -> xr.DataArray:
+def open_raster(source: Any, chunks: Any = None, *, grid: Grid | None = None, resampling: str = "nearest") -> xr.DataArray:
     """Open a raster as a DataArray with axes (band, y, x).
 
-    Values keep the file's dtype, and its nodata is declared on the array (``raster.rio.nodata``). A file whose missing pixels are told
+    Values keep the file's dtype, and its nodata is declared on the array (``raster.rio.nodata``). A file whose missing pixels
+    are told
     by a mask, an alpha band, or another nodata in each band is read as floats with NaN.
 
     Parameters
@@ -346,7 +355,10 @@ def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
     covered = np.zeros(grid.shape, "uint8")
     inside = np.ones(file.grid.shape, "uint8")
     places = {
-        "src_transform": file.grid.transform, "src_crs": file.grid.crs, "dst_transform": grid.transform, "dst_crs": grid.crs,
+        "src_transform": file.grid.transform,
+        "src_crs": file.grid.crs,
+        "dst_transform": grid.transform,
+        "dst_crs": grid.crs,
     }
     reproject(inside, covered, resampling=Resampling.nearest, **places)
     if raster.mask is not None or (not covered.all() and None in raster.nodata):
@@ -354,7 +366,13 @@ def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
     fill = next((value for value in raster.nodata if value is not None), None)
     values = np.full((raster.n_bands, *grid.shape), 0 if fill is None else fill, raster.values.dtype)
     reproject(
-        raster.values, values, src_nodata=fill, dst_nodata=fill, init_dest_nodata=fill is not None, resampling=resampling, **places
+        raster.values,
+        values,
+        src_nodata=fill,
+        dst_nodata=fill,
+        init_dest_nodata=fill is not None,
+        resampling=resampling,
+        **places,
     )
     return Raster(values, grid, raster.bands, raster.nodata)
 
@@ -367,4 +385,6 @@ def as_nan(raster: Raster) -> Raster:
             values[band][raster.cube[band] == nodata] = np.nan
     if raster.mask is not None:
         values[np.broadcast_to(raster.mask, values.shape)] = np.nan
-    return Raster(values if raster.values.ndim > 2 else values[0], raster.grid, raster.bands, (float("nan"),), attrs=raster.attrs)
+    return Raster(
+        values if raster.values.ndim > 2 else values[0], raster.grid, raster.bands, (float("nan"),), attrs=raster.attrs
+    )

@@ -21,7 +21,8 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
     Parameters
     ----------
     function : callable
-        From a Raster to a Raster of the same grid. It is called once with a single pixel, to learn bands, dtype and nodata of its result.
+        From a Raster to a Raster of the same grid. It is called once with a single pixel, to learn bands, dtype and nodata of
+        its result.
     raster : Raster
         With a dask array for values.
 
@@ -30,7 +31,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
     Raster
         With a dask array for values; one chunk of all bands at a time is computed.
     """
-    import dask.array as da
+    from dask.array import map_blocks
 
     pixel = np.ones((*raster.values.shape[:-2], 1, 1), raster.values.dtype)
     sample = function(Raster(pixel, _plain(1, 1), raster.bands, raster.nodata, times=raster.times))
@@ -43,8 +44,13 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
 
     chunks = (*((size,) for size in sample.cube.shape[:-2]), *whole.chunks[-2:])
     lost = list(range(whole.ndim - sample.cube.ndim))
-    values: Any = da.map_blocks(
-        compute, whole, dtype=sample.values.dtype, chunks=chunks, drop_axis=lost, meta=np.empty((0,) * sample.cube.ndim, sample.values.dtype)
+    values: Any = map_blocks(
+        compute,
+        whole,
+        dtype=sample.values.dtype,
+        chunks=chunks,
+        drop_axis=lost,
+        meta=np.empty((0,) * sample.cube.ndim, sample.values.dtype),
     )
     return replace(sample, values=values if sample.values.ndim > 2 else values[0], grid=raster.grid)
 

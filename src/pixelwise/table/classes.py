@@ -64,12 +64,14 @@ def balance_classes(
         raise ValueError(f"max_per_class={max_per_class!r} is not known: give a number of pixels, or 'smallest'")
     if max_per_class is None and min_pixels <= 1:
         return None, y
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     small = counts < min_pixels
     rows = np.arange(len(y))
     if small.any() and small_classes == "merge":
         if y.dtype.kind != "U" and not isinstance(merge_label, int | float | np.number):
-            raise LabelError(f"labels are numbers, so merged classes need one too: give merge_label a number, not {merge_label!r}")
+            raise LabelError(
+                f"labels are numbers, so merged classes need one too: give merge_label a number, not {merge_label!r}"
+            )
         y = np.where(small[codes], np.asarray(merge_label, dtype=None if y.dtype.kind == "U" else y.dtype), y)
     elif small.any():
         rows = rows[~small[codes]]

@@ -15,8 +15,17 @@ from pixelwise.raster.io import ArraySource, RasterFile, open_source
 from pixelwise.table.classes import balance_classes
 from pixelwise.table.labels import Found, find_in_raster, find_in_vector, read_labels
 from pixelwise.table.layout import ToPixelMajor
-from pixelwise.table.missing import NanPolicy, as_policy, missing_values, report_empty_bands, report_suspected_fill, rows_with_nan, table_dtype, valid_rows
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.missing import (
+    NanPolicy,
+    as_policy,
+    missing_values,
+    report_empty_bands,
+    report_suspected_fill,
+    rows_with_nan,
+    table_dtype,
+    valid_rows,
+)
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["all_pixels", "extract_pixels"]
 
@@ -45,7 +54,8 @@ def extract_pixels(
     raster : raster of any carrier, or list of them
         Several may lie on different grids and in different CRSs; their bands are matched by name where they have names.
     labels : GeoDataFrame, path of a vector file, label raster, or list of them
-        Polygons or points, reprojected to the raster; or rasters of one band, warped to it with nearest neighbour where their grids differ.
+        Polygons or points, reprojected to the raster; or rasters of one band, warped to it with nearest neighbour where their
+        grids differ.
         One vector source may serve many rasters.
     column : str or None
         Column of the vector labels that holds the label; needed for them.
@@ -56,7 +66,8 @@ def extract_pixels(
     ignore_label : object, list of object, or None
         Labels that mean "not labelled".
     nan : NanPolicy or str, default="drop"
-        "drop" leaves out pixels that lack a band; "propagate" keeps them, with NaN, while any band is there. A band without a single valid pixel is
+        "drop" leaves out pixels that lack a band; "propagate" keeps them, with NaN, while any band is there. A band without a
+        single valid pixel is
         reported and does not count.
     max_per_class : int, "smallest" or None
         Most pixels of a class, drawn at random; "smallest" balances all classes to the smallest.
@@ -72,7 +83,8 @@ def extract_pixels(
     Returns
     -------
     X : PixelTable of shape (n_pixels, n_bands)
-        ``X.groups`` is the row number of the polygon or point in the vector labels (numbered on across several sources); with label
+        ``X.groups`` is the row number of the polygon or point in the vector labels (numbered on across several sources); with
+        label
         rasters, the number of the raster.
     y : ndarray of shape (n_pixels,)
         The labels. Pixels come in row-major order; points in their own order, one row a point.
@@ -112,7 +124,9 @@ def extract_pixels(
         tables.append(table)
         targets.append(y)
     if not sum(map(len, targets)):
-        raise LabelError("no labelled pixel lies on the raster: check that labels and raster cover the same place, and the buffer")
+        raise LabelError(
+            "no labelled pixel lies on the raster: check that labels and raster cover the same place, and the buffer"
+        )
     X, y = PixelTable.concat(tables) if len(tables) > 1 else tables[0], _join(targets)
     X, y = _drop_missing(X, y, policy)
     report_suspected_fill(np.asarray(X).T, "here and to the model")
@@ -135,7 +149,9 @@ def _labelled(
     """Read the pixels that have a label."""
     keep = found.labelled & ~np.isin(found.label, ignored) if ignored else found.labelled
     if policy.on_label == "raise" and not found.labelled.all():
-        raise LabelError(f"{(~found.labelled).sum()} of {len(found.labelled)} pixels have no label: drop them with on_label='drop'")
+        raise LabelError(
+            f"{(~found.labelled).sum()} of {len(found.labelled)} pixels have no label: drop them with on_label='drop'"
+        )
     pixel, group = found.pixel[keep], found.group[keep]
     values = gather(source, pixel, policy)
     return PixelTable.from_values(values, [source.grid], pixel=pixel, group=group, names=source.bands), found.label[keep]
@@ -193,7 +209,12 @@ def _drop_missing(X: PixelTable, y: np.ndarray, policy: NanPolicy) -> tuple[Pixe
     empty = gaps.all(axis=0)
     if empty.all():
         raise MissingDataError("no labelled pixel has data in any band: check the nodata value of the raster")
-    report_empty_bands(X.feature_names, empty, "the labelled pixels", "it stays in the table as NaN; leave it out of the raster to be rid of it")
+    report_empty_bands(
+        X.feature_names,
+        empty,
+        "the labelled pixels",
+        "it stays in the table as NaN; leave it out of the raster to be rid of it",
+    )
     if policy.on_input == "raise":
         raise MissingDataError(
             f"{gaps[:, ~empty].any(axis=1).sum()} of {len(X)} labelled pixels lack data: drop them with nan='drop'"

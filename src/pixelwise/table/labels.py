@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -73,12 +74,16 @@ def _as_label_raster(item: Any) -> Raster:
     if isinstance(item, np.ndarray) and item.ndim == 2:
         item = item[None]
     if not is_raster(item):
-        raise LabelError(f"labels of type {type(item).__name__} are no raster and no vector source: pass a path, a raster or a GeoDataFrame")
+        raise LabelError(
+            f"labels of type {type(item).__name__} are no raster and no vector source: pass a path, a raster or a GeoDataFrame"
+        )
     try:
         raster = unwrap(item)
     except OSError as error:
-        if isinstance(item, str | os.PathLike) and os.path.exists(item):
-            raise LabelError(f"labels {item} are no raster: for polygons or points name their label column, column='...'") from error
+        if isinstance(item, str | os.PathLike) and Path(item).exists():
+            raise LabelError(
+                f"labels {item} are no raster: for polygons or points name their label column, column='...'"
+            ) from error
         raise
     if raster.n_bands != 1:
         raise BandError(f"label raster has {raster.n_bands} bands: select the one with the labels first")
@@ -92,7 +97,9 @@ def _features(item: Any, column: str | None, buffer: float) -> gpd.GeoDataFrame:
         try:
             frame = gpd.read_file(item)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise LabelError(f"labels {item} cannot be read as a vector file: {error}; for a label raster leave column out") from error
+            raise LabelError(
+                f"labels {item} cannot be read as a vector file: {error}; for a label raster leave column out"
+            ) from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise LabelError(f"labels {item} have no geometry: pass polygons or points")
     columns = [name for name in frame.columns if name != frame.geometry.name]
@@ -122,7 +129,8 @@ def _buffered(shapes: gpd.GeoSeries, metres: float) -> gpd.GeoSeries:
 def find_in_vector(grid: Grid, features: gpd.GeoDataFrame, all_touched: bool) -> Found:
     """Find the pixels under polygons, lines and points.
 
-    A pixel under features of different labels is ambiguous: it is left out, and a warning counts such pixels. If all features are points, each
+    A pixel under features of different labels is ambiguous: it is left out, and a warning counts such pixels. If all features
+    are points, each
     gives one row, in their order.
 
     Parameters
@@ -168,7 +176,7 @@ def _on(grid: Grid, features: gpd.GeoDataFrame) -> gpd.GeoSeries:
             f"(GeoDataFrame.set_crs, raster.rio.write_crs), or drop the other",
             crs=(source, grid.crs),
         )
-    return shapes if source is None or source == grid.crs else shapes.to_crs(grid.crs.to_wkt())
+    return shapes if source is None or grid.crs is None or source == grid.crs else shapes.to_crs(grid.crs.to_wkt())
 
 
 def _clean(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +236,11 @@ def find_in_raster(grid: Grid, labels: Raster, number: int) -> Found:
     """
     values = labels.cube[0]
     values = values.compute() if labels.is_lazy else np.asarray(values)
-    labelled = np.ones(values.shape, bool) if labels.mask is None else ~np.asarray(labels.mask if labels.mask.ndim == 2 else labels.mask[0])
+    labelled = (
+        np.ones(values.shape, bool)
+        if labels.mask is None
+        else ~np.asarray(labels.mask if labels.mask.ndim == 2 else labels.mask[0])
+    )
     (exact,) = missing_values(values.dtype, labels.names, labels.nodata, NanPolicy())
     there, _ = valid_rows(values.ravel()[None], [exact], None, NanPolicy(), "complete")
     if there is not None:
@@ -257,7 +269,11 @@ def _warped(source: Grid, target: Grid, values: np.ndarray, labelled: np.ndarray
     }  # fmt: skip
     there, moved = np.zeros(target.shape, "uint8"), np.zeros(target.shape, values.dtype)
     reproject(labelled.astype("uint8"), there, **places)
-    kind = values.dtype if values.dtype.name in ("uint8", "int16", "uint16", "int32", "uint32", "float32", "float64") else "float64"
+    kind = (
+        values.dtype
+        if values.dtype.name in ("uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
+        else "float64"
+    )
     into = moved.astype(kind)
     reproject(np.where(labelled, values, 0).astype(kind), into, **places)
     return into.astype(values.dtype), there.astype(bool)

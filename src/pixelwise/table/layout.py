@@ -13,10 +13,11 @@ from pixelwise.raster.carriers import Raster, rewrap, unwrap
 __all__ = ["FromPixelMajor", "Layout", "ToPixelMajor", "pixel_rows"]
 
 
-class Layout(BaseEstimator):  # type: ignore[misc]
+class Layout(BaseEstimator):
     """Contract of a layout: how a cube becomes features by samples, and how predictions become a cube again.
 
-    A layout is set by its parameters alone, so that two layouts with equal parameters are equal, and a fitted model can refuse another one.
+    A layout is set by its parameters alone, so that two layouts with equal parameters are equal, and a fitted model can refuse
+    another one.
     """
 
     def names(self, raster: Raster) -> tuple[str, ...] | None:
@@ -127,7 +128,9 @@ class FromPixelMajor:
         """
         raster, rows = unwrap(self.like), np.asarray(table)
         if len(rows) != raster.grid.size:
-            raise GridError(f"a table of {len(rows)} rows does not fill a raster of {raster.grid.height} x {raster.grid.width} pixels")
+            raise GridError(
+                f"a table of {len(rows)} rows does not fill a raster of {raster.grid.height} x {raster.grid.width} pixels"
+            )
         values = ToPixelMajor().unflatten(np.ascontiguousarray(np.atleast_2d(rows.T)), raster.grid.shape)
         same = rows.ndim == 2 and rows.shape[1] == raster.n_bands
         bands, nodata = (raster.bands, raster.nodata) if same else (None, ())

@@ -13,7 +13,17 @@ from sklearn.impute import SimpleImputer
 from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
 from pixelwise.table.layout import pixel_rows
 
-__all__ = ["NanPolicy", "as_policy", "missing_values", "refuse_missing", "report_empty_bands", "report_suspected_fill", "rows_with_nan", "table_dtype", "valid_rows"]
+__all__ = [
+    "NanPolicy",
+    "as_policy",
+    "missing_values",
+    "refuse_missing",
+    "report_empty_bands",
+    "report_suspected_fill",
+    "rows_with_nan",
+    "table_dtype",
+    "valid_rows",
+]
 
 _INPUT = ("mask", "drop", "propagate", "raise", "impute", "auto")
 #: No band of any sensor measures values beyond this; fills do (float32 and float64 extremes, rounded or not).
@@ -27,14 +37,17 @@ _SUSPICIOUS = 0.01
 class NanPolicy:
     """What counts as missing, and what happens to pixels that lack data.
 
-    Declared nodata, NaN, infinities and other floats beyond 1e30, masks, `sentinels` and values outside `valid_range` are all missing. A pixel in which every band is missing is
+    Declared nodata, NaN, infinities and other floats beyond 1e30, masks, `sentinels` and values outside `valid_range` are all
+    missing. A pixel in which every band is missing is
     never predicted, whatever the policy.
 
     Parameters
     ----------
     on_input : {"mask", "drop", "propagate", "raise", "impute", "auto"}, default="mask"
-        What happens to pixels with missing bands. "mask" and "drop": not fitted on, and written as fill. "propagate": given to the
-        estimator as NaN. "impute": filled as `impute` says. "raise": an error. "auto": "propagate" for estimators that take NaN, else "mask".
+        What happens to pixels with missing bands. "mask" and "drop": not fitted on, and written as fill. "propagate": given to
+        the
+        estimator as NaN. "impute": filled as `impute` says. "raise": an error. "auto": "propagate" for estimators that take
+        NaN, else "mask".
     on_output : {"fill", "raise", "propagate"}, default="fill"
         What happens to predictions that are not finite.
     on_label : {"drop", "raise"}, default="drop"
@@ -145,7 +158,8 @@ def missing_values(
     Returns
     -------
     list of tuple of scalar
-        NaN, infinities and extreme floats are missing anyway and not among them: such fills are often declared with fewer digits than they
+        NaN, infinities and extreme floats are missing anyway and not among them: such fills are often declared with fewer
+        digits than they
         are stored with.
 
     Raises
@@ -220,7 +234,8 @@ def valid_rows(
             inside = (band >= policy.valid_range[0]) & (band <= policy.valid_range[1])
             data = inside if data is None else np.logical_and(data, inside, out=data)
         if keep == "complete":
-            valid = data if valid is None or data is None else np.logical_and(valid, data, out=valid)
+            if data is not None:
+                valid = data if valid is None else np.logical_and(valid, data, out=valid)
             continue
         missing.append(None if data is None or data.all() else ~data)
     if mask is not None and keep == "complete":

@@ -32,8 +32,10 @@ class _Store:
 class PixelTable:
     """A lazy, row-indexable table of pixels of one raster or many: (n_pixels, n_bands).
 
-    Indexing rows gives a view that copies nothing, so cross-validation costs an index a fold; `numpy.asarray` gathers the values. Each row knows its
-    scene, its pixel, its coordinates and the label feature (polygon, point or raster) that it came from. Made by `extract_pixels`, or `from_values`.
+    Indexing rows gives a view that copies nothing, so cross-validation costs an index a fold; `numpy.asarray` gathers the
+    values. Each row knows its
+    scene, its pixel, its coordinates and the label feature (polygon, point or raster) that it came from. Made by
+    `extract_pixels`, or `from_values`.
 
     Parameters
     ----------
@@ -116,7 +118,9 @@ class PixelTable:
         """
         first = tables[0]
         names = first._store.names
-        values = [np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables]
+        values = [
+            np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables
+        ]
         offsets = np.cumsum([0, *(len(table._store.grids) for table in tables[:-1])])
         return cls.from_values(
             np.concatenate(values),
@@ -335,6 +339,8 @@ def band_order(
     if missing or extra:
         parts = [f"lacks band {', '.join(missing)}"] * bool(missing) + [f"has band {', '.join(extra)} too many"] * bool(extra)
         raise BandError(
-            f"the raster {' and '.join(parts)}: the bands must be {', '.join(wanted)}, in any order", missing=missing, extra=extra
+            f"the raster {' and '.join(parts)}: the bands must be {', '.join(wanted)}, in any order",
+            missing=missing,
+            extra=extra,
         )
     return [list(given).index(name) for name in wanted]

@@ -1,0 +1,5 @@
+"""The ``pixelwise`` command."""
+
+from pixelwise.cli.group import main
+
+__all__ = ["main"]
