@@ -7,7 +7,7 @@ import importlib
 import inspect
 import warnings
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
@@ -15,6 +15,8 @@ from pixelwise import hookspecs
 from pixelwise.errors import PixelwiseWarning, PluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from pixelwise.families import EstimatorFamily
 
 __all__ = ["DEFAULT_PLUGINS", "Plugins", "plugins"]
@@ -147,7 +149,7 @@ def innermost(estimator: Any) -> Any:
     while True:
         if getattr(estimator, "steps", None):
             estimator = estimator.steps[-1][1]
-        elif _wraps(type(estimator)) and hasattr(estimator, "estimator"):
+        elif _wraps(cast("Hashable", type(estimator))) and hasattr(estimator, "estimator"):
             estimator = estimator.estimator
         else:
             return estimator

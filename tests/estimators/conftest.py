@@ -10,8 +10,7 @@ import pixelwise as pw
 
 
 @pytest.fixture
-def Xy(  # noqa: N802
-    scene: Path, polygons: Path) -> tuple[pw.PixelTable, np.ndarray]:
+def Xy(scene: Path, polygons: Path) -> tuple[pw.PixelTable, np.ndarray]:  # noqa: N802
     return pw.extract_pixels(scene, polygons, column="class")
 
 

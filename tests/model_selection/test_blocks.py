@@ -61,7 +61,7 @@ def test_an_offset_shifts_the_blocks() -> None:
 
 
 def test_equal_count_fills_the_folds_evenly_and_random_follows_its_seed(scene: Path, polygons: Path) -> None:
-    X, y = pw.extract_pixels(scene, polygons, column="class")
+    X, _y = pw.extract_pixels(scene, polygons, column="class")
     sizes = [len(test) for _, test in pw.SpatialBlockGroupKFold(4, 50).split(X)]
     assert max(sizes) - min(sizes) <= 100
     seeds = [pw.SpatialBlockGroupKFold(4, 50, assignment="random", random_state=s).fold_ids(X) for s in (0, 0, 1)]
@@ -87,7 +87,7 @@ def test_feet_are_told_from_metres() -> None:
 
 @pytest.mark.parametrize("kind", ["table", "geodataframe", "frame", "groups"])
 def test_coordinates_come_from_many_places(scene: Path, polygons: Path, kind: str) -> None:
-    X, y = pw.extract_pixels(scene, polygons, column="class")
+    X, _y = pw.extract_pixels(scene, polygons, column="class")
     frame = X.to_geodataframe()
     index = pd.MultiIndex.from_arrays([X.xy[:, 1], X.xy[:, 0]], names=["y", "x"])
     data, groups, crs = {

@@ -108,7 +108,7 @@ def test_many_rasters_are_numbered_in_groups(raster: xr.DataArray, scene: Path) 
 
 def test_one_file_of_polygons_serves_many_rasters(raster: xr.DataArray, polygons: Path) -> None:
     west, east = raster[..., :40], raster[..., 40:]
-    X, y = pw.extract_pixels([west, east], polygons, column="class")
+    X, _y = pw.extract_pixels([west, east], polygons, column="class")
     assert np.unique(X.groups).tolist() == [0, 1, 2, 3]
     assert np.array_equal(np.sort(X.xy, axis=0), np.sort(pw.extract_pixels(raster, polygons, column="class")[0].xy, axis=0))
 
@@ -153,12 +153,12 @@ def test_all_touched_takes_the_rim(raster: xr.DataArray) -> None:
 
 def test_a_pixel_under_two_labels_is_left_out_and_counted(raster: xr.DataArray) -> None:
     with pytest.warns(PixelwiseWarning, match="4 of 28 labelled pixels lie under features with different labels"):
-        X, y = pw.extract_pixels(raster, frame((0, 0, 4, 4), (2, 2, 4, 4), labels=["a", "b"]), "class")
+        _X, y = pw.extract_pixels(raster, frame((0, 0, 4, 4), (2, 2, 4, 4), labels=["a", "b"]), "class")
     assert np.unique(y, return_counts=True)[1].tolist() == [12, 12]
 
 
 def test_a_pixel_under_two_polygons_of_one_label_counts_once(raster: xr.DataArray) -> None:
-    X, y = pw.extract_pixels(raster, frame((0, 0, 4, 4), (2, 2, 4, 4), labels=["a", "a"]), "class")
+    X, _y = pw.extract_pixels(raster, frame((0, 0, 4, 4), (2, 2, 4, 4), labels=["a", "a"]), "class")
     assert len(X) == len(np.unique(X.pixel)) == 28
     assert np.bincount(X.groups).tolist() == [16, 12]
 
@@ -201,7 +201,7 @@ def test_empty_geometries_are_passed_over(raster: xr.DataArray) -> None:
 
 @pytest.mark.parametrize("labels", ["nowhere.gpkg", 3, None])
 def test_labels_that_are_none_are_told_so(raster: xr.DataArray, labels: Any) -> None:
-    with pytest.raises((LabelError, RasterReadError), match="cannot be read|are no raster"):
+    with pytest.raises((LabelError, RasterReadError), match=r"cannot be read|are no raster"):
         pw.extract_pixels(raster, labels, column="class" if isinstance(labels, str) else None)
 
 

@@ -108,7 +108,7 @@ def test_sentinels_may_be_given_by_band() -> None:
     ],
 )
 def test_options_that_do_not_exist_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="choose one|choose|give"):
+    with pytest.raises(ValueError, match=r"choose one|choose|give"):
         pw.NanPolicy(**options)  # type: ignore[arg-type]
 
 

@@ -166,7 +166,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         rows, y, params = self._training_table(X, y, params, policy, family, first)
         y = self._encode(y, params, family, first)
         output_type(family, self._expected_codes(y), self._dtype(), self._fill(policy))
-        estimator = clone(self.estimator) if first else self.estimator_
+        estimator: Any = clone(self.estimator) if first else self.__dict__["estimator_"]
         if get_config()["enable_metadata_routing"]:
             params = dict(process_routing(self, method, **params).estimator[method])
         try:
@@ -255,7 +255,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         how = policy.on_input
         if how == "auto":
             how = "propagate" if expects_nan(self.estimator, family) else "mask"
-        empty = gaps.all(axis=0)
+        empty: Any = gaps.all(axis=0)
         if how == "raise":
             refuse_missing(int(gaps.any(axis=1).sum()), len(values), "the training table")
         if first and empty.any() and not empty.all():
@@ -265,8 +265,8 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
             self.imputer_ = policy.imputer().fit(values[:, self.used_bands_]) if first else self.imputer_
             values[:, self.used_bands_] = self.imputer_.transform(values[:, self.used_bands_])
         if how in ("impute", "propagate"):
-            return values, ~gaps[:, self.used_bands_].all(axis=1)
-        keep = ~gaps[:, self.used_bands_].any(axis=1)
+            return values, np.asarray(~gaps[:, self.used_bands_].all(axis=1))
+        keep = np.asarray(~gaps[:, self.used_bands_].any(axis=1))
         if not keep.any():
             raise MissingDataError(
                 f"every one of {len(values)} training pixels lacks data: use nan='propagate' or nan='impute'"

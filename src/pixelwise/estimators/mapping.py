@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import operator
 import warnings
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -42,6 +45,31 @@ _ROWS = 64
 _BLOCK_BYTES = 32 * 2**20
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is the same for every chip of a raster, and so is settled once."""
+
+    #: What tells that another plan is needed: this by equality, what was learned by identity.
+    key: tuple[Any, ...]
+    learned: tuple[Any, ...]
+    policy: NanPolicy
+    layout: Layout
+    columns: Any
+    how: str
+    marks: Any
+    names: list[str]
+    dtype: np.dtype[Any]
+    pair: OutputType
+    #: Names of the columns where the estimator was fitted on a frame.
+    frame: Any
+    #: Attributes and band names of maps by their shape in bands.
+    described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
+
+
+#: The last plan of each model; beside the models, because predicting must not change them.
+_PLANS: WeakKeyDictionary[Any, _Plan] = WeakKeyDictionary()
+
+
 @functools.lru_cache(maxsize=64)
 def output_type(family: EstimatorFamily, codes: tuple[float, ...], dtype: str | None, fill: float | None) -> OutputType:
     """Return the checked dtype and fill of a map; remembered, because every chip asks."""
@@ -57,6 +85,12 @@ class RasterMapping:
     fill_value: float | None
     output_dtype: Any
     adapter: Layout | None
+    n_features_in_: int
+    imputer_: Any
+
+    def _validated(self, X: Any, *, reset: bool) -> Any:
+        """Check a table as scikit-learn does."""
+        raise NotImplementedError
 
     def _family(self) -> EstimatorFamily:
         return plugins().family_of(self.estimator, self._kind)
@@ -91,7 +125,7 @@ class RasterMapping:
 
     def _apply(self, X: Any, method: str) -> Any:
         """Call a method of the fitted estimator on a raster or a table."""
-        if is_raster(X):
+        if isinstance(X, Raster) or is_raster(X):
             return self._map(X, method)
         inner = self._fitted()
         return self._decode(getattr(inner, method)(self._table(X, inner, method)), method)
@@ -121,21 +155,20 @@ class RasterMapping:
 
     def _map(self, X: Any, method: str) -> Any:
         """Predict a raster block by block; this loop is the hot path."""
-        raster = unwrap(X)
-        inner = self._fitted()
-        if raster.is_lazy:
+        raster = X if isinstance(X, Raster) else unwrap(X)
+        inner = self.__dict__.get("estimator_")
+        inner = self._fitted() if inner is None else inner
+        if not isinstance(raster.values, np.ndarray) and raster.is_lazy:
             return rewrap(map_chunks(functools.partial(self._map, method=method), raster), X)
-        policy, layout = as_policy(self.nan), self.__dict__.get("adapter") or ToPixelMajor()
-        flat = layout.flatten(raster.cube)
-        columns, how = self._reading(layout.names(raster), len(flat), policy, inner, method)
+        cube = raster.values if raster.values.ndim > 2 else raster.cube
+        plan = self._plan(raster, cube, inner, method)
+        policy, layout, columns, how, marks, pair = plan.policy, plan.layout, plan.columns, plan.how, plan.marks, plan.pair
+        flat = layout.flatten(cube)
         flat = flat if isinstance(columns, slice) else flat[columns]
-        names, nodata = np.asarray(raster.names)[columns].tolist(), np.asarray(raster.nodata, dtype=object)[columns].tolist()
-        marks, dtype = missing_values(flat.dtype, names, nodata, policy), table_dtype(flat.dtype)
         mask = None if raster.mask is None else _flat_mask(raster.mask, layout, columns)
         call, n = getattr(inner, method), flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
-        out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), dtype)
-        pair = OutputType("float32", float("nan"))
+        out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), plan.dtype)
         for start in range(0, n, step):
             part, hidden = flat[:, start : start + step], None if mask is None else mask[..., start : start + step]
             valid, missing = valid_rows(part, marks, hidden, policy, "complete" if how in ("mask", "raise") else "any")
@@ -143,27 +176,58 @@ class RasterMapping:
                 refuse_missing(int((~valid).sum()), len(valid), "the raster")
             if valid is not None and not valid.any():
                 continue
-            count = len(rows_with_nan(part, valid, missing, dtype, buffer))
+            count = len(rows_with_nan(part, valid, missing, plan.dtype, buffer))
             rows = buffer[: -(-count // _ROWS) * _ROWS]
             rows[count:] = rows[count - 1]
             rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
-            result = self._coded(call(_named(inner, rows))[:count], method)
+            result = call(rows if plan.frame is None else pd.DataFrame(rows, columns=plan.frame))[:count]
+            result = self._coded(result, method)
             if out is None:
-                pair, shape = self._pair(method, policy), result.shape[1:]
-                out = np.full((*shape, n), pair.fill_value, pair.dtype)
+                out = np.full((*result.shape[1:], n), pair.fill_value, pair.dtype)
             result = _fitting(result, pair, policy)
             block = out[..., start : start + step]
             block[..., slice(None) if valid is None else valid] = result.T
         if out is None:
-            out, pair = self._nothing(raster, inner, len(flat), n, method, policy)
+            out = self._nothing(inner, len(flat), n, method, pair)
             if not isinstance(X, Raster):
-                _report_nothing(flat, marks, names, policy)
+                _report_nothing(flat, marks, plan.names, policy)
         elif not isinstance(X, Raster):
             _report_fill(flat, marks, policy)
-        values = layout.unflatten(out, raster.cube.shape)
+        values = layout.unflatten(out, cube.shape)
         values = values if out.ndim > 1 else values[0]
-        attrs, bands = self._describe(method, values)
-        return rewrap(Raster(values, raster.grid, bands, (pair.fill_value,), attrs=attrs, name=method), X)
+        if values.shape[:-2] not in plan.described:
+            plan.described[values.shape[:-2]] = self._describe(method, values)
+        attrs, bands = plan.described[values.shape[:-2]]
+        mapped = Raster(values, raster.grid, bands, (pair.fill_value,), attrs=dict(attrs), name=method)
+        return mapped if raster is X else rewrap(mapped, X)
+
+    def _plan(self, raster: Raster, cube: Any, inner: Any, method: str) -> _Plan:
+        """Return the plan of the last chip if it fits this one, too."""
+        key = (
+            method, raster.bands, raster.nodata, raster.times, cube.dtype, cube.shape[:-2],
+            self.nan, self.fill_value, self.output_dtype, self.adapter,
+        )  # fmt: skip
+        # An estimator that came fitted may be fitted anew behind our back.
+        own = "estimator_" in self.__dict__
+        names = () if own else ("classes_", "feature_names_in_", "n_features_in_")
+        learned = (inner, *(getattr(inner, name, None) for name in names))
+        plan = _PLANS.get(self)
+        if plan is None or plan.key != key or any(map(operator.is_not, plan.learned, learned)):
+            plan = self._new_plan(raster, cube, method, key, learned)
+            # One that warns of missing band names is made anew, so as to warn again.
+            if raster.bands is not None or self._names() is None:
+                _PLANS[self] = plan
+        return plan
+
+    def _new_plan(self, raster: Raster, cube: Any, method: str, key: tuple[Any, ...], learned: tuple[Any, ...]) -> _Plan:
+        inner = learned[0]
+        policy, layout = as_policy(self.nan), self.__dict__.get("adapter") or ToPixelMajor()
+        columns, how = self._reading(layout.names(raster), len(layout.flatten(cube)), policy, inner, method)
+        names, nodata = np.asarray(raster.names)[columns].tolist(), np.asarray(raster.nodata, dtype=object)[columns].tolist()
+        return _Plan(
+            key, learned, policy, layout, columns, how, missing_values(cube.dtype, names, nodata, policy), names,
+            table_dtype(cube.dtype), self._pair(method, policy), _columns_of(inner, len(names)),
+        )  # fmt: skip
 
     def _reading(
         self, given: tuple[str, ...] | None, n_given: int, policy: NanPolicy, inner: Any, method: str
@@ -177,7 +241,7 @@ class RasterMapping:
             warnings.warn(
                 f"X has no band names, but {type(self).__name__} was fitted with band names; bands are taken in their order",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
         columns = band_order(names, given, n_given, n_features)
         used = self.__dict__.get("used_bands_")
@@ -190,7 +254,7 @@ class RasterMapping:
             how = "mask"
         return columns, how
 
-    def _coded(self, result: Any, method: str) -> np.ndarray:
+    def _coded(self, result: Any, method: str) -> Any:
         """Return predictions as numbers."""
         return np.asarray(result)
 
@@ -204,13 +268,10 @@ class RasterMapping:
             return output_type(self._family(), self._codes(), self._dtype(), self._fill(policy))
         return OutputType("float32", float("nan"))
 
-    def _nothing(
-        self, raster: Raster, inner: Any, n_features: int, n: int, method: str, policy: NanPolicy
-    ) -> tuple[np.ndarray, OutputType]:
+    def _nothing(self, inner: Any, n_features: int, n: int, method: str, pair: OutputType) -> np.ndarray:
         """Return a map of nothing but fill, where no pixel could be predicted."""
         probe = self._coded(getattr(inner, method)(_named(inner, np.zeros((1, n_features), np.float32))), method)
-        pair = self._pair(method, policy)
-        return np.full((*probe.shape[1:], n), pair.fill_value, pair.dtype), pair
+        return np.full((*probe.shape[1:], n), pair.fill_value, pair.dtype)
 
     def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         """Return attributes and band names of a map."""
@@ -235,16 +296,21 @@ def _frame_names(X: Any) -> tuple[str, ...] | None:
 
 
 def _named(inner: Any, rows: np.ndarray) -> Any:
+    names = _columns_of(inner, rows.shape[1])
+    return rows if names is None else pd.DataFrame(rows, columns=names)
+
+
+def _columns_of(inner: Any, n_features: int) -> Any:
     names = getattr(inner, "feature_names_in_", None)
-    return rows if names is None or len(names) != rows.shape[1] else pd.DataFrame(rows, columns=names)
+    return None if names is None or len(names) != n_features else names
 
 
-def _flat_mask(mask: np.ndarray, layout: Layout, columns: Any) -> np.ndarray:
-    flat: np.ndarray = layout.flatten(mask if mask.ndim > 2 else mask[None])
+def _flat_mask(mask: np.ndarray, layout: Layout, columns: Any) -> Any:
+    flat = layout.flatten(mask if mask.ndim > 2 else mask[None])
     return flat[columns] if mask.ndim > 2 else flat[0]
 
 
-def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> np.ndarray:
+def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> Any:
     """Return predictions that the output dtype holds."""
     if result.dtype.kind != "f" or policy.on_output == "propagate":
         return result
@@ -271,7 +337,8 @@ def _report_nothing(flat: np.ndarray, marks: Any, names: list[str], policy: NanP
     empty = [name for name, gaps in zip(names, missing, strict=True) if gaps is not None and gaps.all()]
     blame = f"band {', '.join(empty)} has no valid pixel" if empty else "each pixel lacks data in some band"
     warnings.warn(
-        f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, or use nan='propagate'",
+        f"no pixel could be predicted, because {blame}: check the nodata value, "
+        "leave the band out of the model, or use nan='propagate'",
         MissingDataWarning,
         stacklevel=4,
     )

@@ -150,11 +150,9 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):
 
     def _explain(self, y: Any, params: dict[str, Any]) -> None:
         weight = params.get("sample_weight")
-        left = (
-            ()
-            if weight is None or np.shape(weight) != np.shape(y)
-            else np.unique(_plain(np.asarray(y))[np.asarray(weight) > 0])
-        )
+        if weight is None or np.shape(weight) != np.shape(y):
+            return
+        left = np.unique(_plain(np.asarray(y))[np.asarray(weight) > 0])
         if len(left) == 1:
             raise LabelError(f"sample_weight leaves the single class {left[0]}: give two classes or more a positive weight")
 
@@ -171,10 +169,12 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):
         result = result.ravel() if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1 else result
         return result if "encoder_" not in self.__dict__ else self.classes_[np.asarray(result, dtype=np.intp)]
 
-    def _coded(self, result: Any, method: str) -> np.ndarray:
+    def _coded(self, result: Any, method: str) -> Any:
         if method != "predict":
             if isinstance(result, list):
                 raise LabelError(f"{method} of several targets at once makes no raster: fit one classifier a target")
+            return np.asarray(result)
+        if "encoder_" not in self.__dict__ and np.ndim(result) == 1 and np.asarray(result).dtype.kind in "iu":
             return np.asarray(result)
         result = np.asarray(self._decode(result, method))
         if result.ndim > 1 or _are_codes(getattr(self, "classes_", result)):

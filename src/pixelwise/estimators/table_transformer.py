@@ -178,7 +178,8 @@ class RasterToPixelTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if input_features is not None and len(input_features) != self.n_features_in_:
             raise ValueError(
-                f"input_features should have length equal to number of features ({self.n_features_in_}), got {len(input_features)}"
+                f"input_features should have length equal to number of features "
+                f"({self.n_features_in_}), got {len(input_features)}"
             )
         names = getattr(self, "feature_names_in_", None)
         if names is not None and input_features is not None and list(names) != list(input_features):

@@ -144,6 +144,7 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
         if transform is None:
             return self
         self._sklearn_output_config = {**getattr(self, "_sklearn_output_config", {}), "transform": transform}
+        inner: Any
         for inner in (self.estimator, self.__dict__.get("estimator_")):
             if hasattr(inner, "set_output"):
                 inner.set_output(transform=transform)

@@ -155,7 +155,8 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
         blocks, counts = np.unique(self.block_ids(X, groups), return_inverse=True, return_counts=True)[1:]
         if len(counts) < self.n_splits:
             raise FoldError(
-                f"{len(counts)} blocks cannot make {self.n_splits} folds: make block_size={self.block_size} smaller, or n_splits",
+                f"{len(counts)} blocks cannot make {self.n_splits} folds: "
+                f"make block_size={self.block_size} smaller, or n_splits",
                 n_blocks=len(counts),
                 n_splits=self.n_splits,
             )
@@ -205,7 +206,8 @@ def _check_metres(xy: np.ndarray, crs: CRS | None, *, needed: bool) -> None:
         return
     if needed:
         raise CRSError(
-            "X has no CRS, so a block size in metres means nothing: set it on the raster (raster.rio.write_crs) or pass crs= to the splitter"
+            "X has no CRS, so a block size in metres means nothing: "
+            "set it on the raster (raster.rio.write_crs) or pass crs= to the splitter"
         )
     inside = (np.abs(xy[:, 0]) <= 180) & (np.abs(xy[:, 1]) <= 90)
     fractions = np.any(xy != np.rint(xy))
@@ -219,7 +221,7 @@ def _in_metres(xy: np.ndarray, crs: CRS | None, size: float, offset: tuple[float
     """Return coordinates in metres; on a geographic CRS along the meridian, and along the parallel in the middle of the row."""
     shift = np.asarray(offset, dtype=float)
     if crs is None or not crs.is_geographic:
-        return xy * metres_per_unit(crs) - shift
+        return np.asarray(xy * metres_per_unit(crs) - shift)
     y = np.radians(xy[:, 1]) * EARTH_RADIUS - shift[1]
     middle = ((np.floor(y / size) + 0.5) * size + shift[1]) / EARTH_RADIUS
     x = np.radians(xy[:, 0]) * EARTH_RADIUS * np.maximum(np.cos(np.clip(middle, -np.pi / 2, np.pi / 2)), 0.0)

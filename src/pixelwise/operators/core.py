@@ -117,7 +117,8 @@ class Operator(TransformerMixin, BaseEstimator):
     def _transform_table(self, X: Any) -> Any:
         if self.halo:
             raise GridError(
-                f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: apply it to the raster first"
+                f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: "
+                "apply it to the raster first"
             )
         if isinstance(X, PixelTable):
             values, names = np.asarray(X), X.band_names

@@ -56,14 +56,16 @@ class Raster:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if tuple(self.values.shape[-2:]) != self.grid.shape:
-            raise GridError(f"values of shape {tuple(self.values.shape)} do not fit a grid of {self.grid.shape} pixels")
-        if self.bands is not None and len(self.bands) != self.n_bands:
-            raise GridError(f"{len(self.bands)} band names for {self.n_bands} bands")
+        shape, grid = tuple(self.values.shape), self.grid
+        if shape[-2:] != (grid.height, grid.width):
+            raise GridError(f"values of shape {shape} do not fit a grid of {grid.shape} pixels")
+        n_bands = shape[0] if len(shape) > 2 else 1
+        if self.bands is not None and len(self.bands) != n_bands:
+            raise GridError(f"{len(self.bands)} band names for {n_bands} bands")
         if not self.nodata:
-            object.__setattr__(self, "nodata", (None,) * self.n_bands)
-        elif len(self.nodata) == 1 and self.n_bands > 1:
-            object.__setattr__(self, "nodata", self.nodata * self.n_bands)
+            object.__setattr__(self, "nodata", (None,) * n_bands)
+        elif len(self.nodata) == 1 and n_bands > 1:
+            object.__setattr__(self, "nodata", self.nodata * n_bands)
 
     @property
     def n_bands(self) -> int:

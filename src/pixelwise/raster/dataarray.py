@@ -209,4 +209,5 @@ def _with_georeference(array: xr.DataArray, grid: Grid, kept: Any) -> xr.DataArr
         return array
     if grid.crs is not None:
         array = array.rio.write_crs(grid.crs)
-    return array.rio.write_transform(grid.transform)
+    placed: xr.DataArray = array.rio.write_transform(grid.transform)
+    return placed

@@ -44,7 +44,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
 
     chunks = (*((size,) for size in sample.cube.shape[:-2]), *whole.chunks[-2:])
     lost = list(range(whole.ndim - sample.cube.ndim))
-    values: Any = map_blocks(
+    values: Any = map_blocks(  # type: ignore[no-untyped-call]
         compute,
         whole,
         dtype=sample.values.dtype,

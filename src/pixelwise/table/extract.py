@@ -239,7 +239,8 @@ def _report_lost_scenes(X: PixelTable, keep: np.ndarray) -> None:
             empty = np.isnan(np.asarray(X)[here]).all(axis=0)
             bands = ", ".join(name for name, none in zip(X.feature_names, empty, strict=True) if none)
             warnings.warn(
-                f"all {here.sum()} labelled pixels of raster {number} were dropped, because they lack {f'band {bands}' if bands else 'data'}: "
+                f"all {here.sum()} labelled pixels of raster {number} were dropped, "
+                f"because they lack {f'band {bands}' if bands else 'data'}: "
                 f"keep them with nan='propagate'",
                 MissingDataWarning,
                 stacklevel=4,

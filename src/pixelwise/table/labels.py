@@ -260,7 +260,8 @@ def _same_pixels(labels: Grid, grid: Grid) -> bool:
 def _warped(source: Grid, target: Grid, values: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if source.crs is None or target.crs is None:
         raise CRSError(
-            f"labels ({source.differs_from(target)}) cannot be warped to the raster, because one of them has no CRS: set it first",
+            f"labels ({source.differs_from(target)}) cannot be warped to the raster, "
+            "because one of them has no CRS: set it first",
             crs=(source.crs, target.crs),
         )
     places = {

@@ -75,7 +75,8 @@ class ToPixelMajor(Layout):
         """Return (band, y, x) as (band, pixel)."""
         if cube.ndim != 3:
             raise GridError(
-                f"a raster of shape {tuple(cube.shape)} has a time axis, and ToPixelMajor takes (band, y, x): select a date first",
+                f"a raster of shape {tuple(cube.shape)} has a time axis, and ToPixelMajor takes (band, y, x): "
+                "select a date first",
                 shape=tuple(cube.shape),
             )
         return cube.reshape(cube.shape[0], -1)

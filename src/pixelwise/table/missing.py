@@ -221,9 +221,10 @@ def valid_rows(
     missing : list of (ndarray of bool or None)
         Where each band is missing; None where it is nowhere. Empty where `keep` is "complete", which needs none.
     """
-    valid: np.ndarray | None = None
+    # numpy's stubs take what compares two arrays for a scalar, so Any speaks for the masks.
+    valid: Any = None
+    data: Any
     missing: list[np.ndarray | None] = []
-    count: np.ndarray | None = None
     suspect = flat.dtype.kind == "f" and not _surely_finite(flat)
     for band, exact in zip(flat, marks, strict=True):
         # False for NaN and infinities too.

@@ -298,9 +298,7 @@ class PixelTable:
         return f"PixelTable({self.shape[0]} pixels x {self.shape[1]} bands: {', '.join(self.feature_names)})"
 
 
-def band_order(
-    wanted: Sequence[str] | None, given: Sequence[str] | None, n_given: int, n_wanted: int | None = None
-) -> list[int] | slice:
+def band_order(wanted: Sequence[str] | None, given: Sequence[str] | None, n_given: int, n_wanted: int | None = None) -> Any:
     """Return how to bring the given bands into the wanted order.
 
     Parameters
@@ -328,7 +326,8 @@ def band_order(
     if wanted is None or given is None:
         if n_wanted is not None and n_given != n_wanted:
             raise BandError(
-                f"X has {n_given} features, but {n_wanted} bands are expected: give the raster the bands that the model was fitted on",
+                f"X has {n_given} features, but {n_wanted} bands are expected: "
+                "give the raster the bands that the model was fitted on",
                 given=n_given,
                 wanted=n_wanted,
             )
