@@ -101,9 +101,8 @@ def main() -> None:
                 )
                 grown, seconds = done.stdout.split()
                 verdict = "within" if int(grown) < bar else "EXCEEDS"
-                print(
-                    f"{layout:36} {name:20} grew by {int(grown) / 1e6:6.1f} MB   {verdict} {bar / 1e6:.0f}   {float(seconds):6.1f} s"
-                )
+                told = f"grew by {int(grown) / 1e6:6.1f} MB   {verdict} {bar / 1e6:.0f}   {float(seconds):6.1f} s"
+                print(f"{layout:36} {name:20} {told}", flush=True)
 
 
 if __name__ == "__main__":

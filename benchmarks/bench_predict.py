@@ -1,6 +1,7 @@
 """How much longer a raster takes than a ready table: the wrapper's predict against the bare estimator's.
 
-The two run in turns in one process, and the median of the ratios of neighbouring runs is told, which a busy machine does not change much.
+The two run in turns in one process, and the median of the ratios of neighbouring runs is told, which a busy machine does not
+change much.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def main() -> None:
         rounds = options.rounds if name == "LogisticRegression" else max(3, options.rounds // 3)
         ratio, bare, wrapped = compare(model, raster, table, rounds)
         verdict = "within" if ratio <= BARS[name] else "MISSES"
-        print(f"{name:20} bare {bare:7.3f} s   raster {wrapped:7.3f} s   ratio {ratio:.3f}   {verdict} {BARS[name]}")
+        print(
+            f"{name:20} bare {bare:7.3f} s   raster {wrapped:7.3f} s   ratio {ratio:.3f}   {verdict} {BARS[name]}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -79,13 +79,12 @@ def save_artifact(model: Any, path: Any, *, metadata: Mapping[str, Any] | None =
     >>> import tempfile
     >>> import pixelwise as pw
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from pixelwise.artifact import artifact_info, load_artifact, save_artifact
     >>> scene, polygons = pw.datasets.make_example()
     >>> X, y = pw.extract_pixels(scene, polygons, column="class")
     >>> model = pw.PixelwiseClassifier(LogisticRegression()).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = save_artifact(model, f"{folder}/model.pixelwise", metadata={"labels": "made up"})
-    ...     artifact_info(path)["classes"], bool((load_artifact(path).predict(X) == model.predict(X)).all())
+    ...     path = pw.save_artifact(model, f"{folder}/model.pixelwise", metadata={"labels": "made up"})
+    ...     pw.artifact_info(path)["classes"], bool((pw.load_artifact(path).predict(X) == model.predict(X)).all())
     (['forest', 'water'], True)
     """
     place = Path(path)
@@ -162,10 +161,9 @@ def load_artifact(path: Any, *, trusted: Sequence[str] = (), allow_pickle: bool 
     >>> import tempfile
     >>> import pixelwise as pw
     >>> from sklearn.linear_model import Ridge
-    >>> from pixelwise.artifact import load_artifact, save_artifact
     >>> model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     load_artifact(save_artifact(model, f"{folder}/ridge.pixelwise"))
+    ...     pw.load_artifact(pw.save_artifact(model, f"{folder}/ridge.pixelwise"))
     Ridge()
     """
     info, part = _read(path)
@@ -214,10 +212,10 @@ def artifact_info(path: Any) -> dict[str, Any]:
     Examples
     --------
     >>> import tempfile
+    >>> import pixelwise as pw
     >>> from sklearn.linear_model import Ridge
-    >>> from pixelwise.artifact import artifact_info, save_artifact
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     info = artifact_info(save_artifact(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), f"{folder}/ridge.pixelwise"))
+    ...     info = pw.artifact_info(pw.save_artifact(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), f"{folder}/ridge.pixelwise"))
     >>> info["model"], info["n_features"]
     ('sklearn.linear_model._ridge.Ridge', 1)
     """

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import xarray as xr
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 import pixelwise as pw
@@ -324,3 +325,10 @@ def test_a_tile_that_is_missing_from_the_file_is_an_error(tmp_path: Path) -> Non
 )
 def test_tiles_divide_chips_where_they_can(chip: int, whole: int, side: int) -> None:
     assert tile_side(chip, whole) == side
+
+
+def test_four_bands_of_bytes_have_no_alpha(raster: xr.DataArray, tmp_path: Path) -> None:
+    nameless = (raster // 16).astype("uint8").assign_coords(band=[1, 2, 3, 4])
+    with rasterio.open(pw.write_raster(nameless, tmp_path / "four.tif")) as file:
+        assert ColorInterp.alpha not in file.colorinterp
+        assert np.array_equal(file.read(), nameless)

@@ -162,7 +162,8 @@ def _report_pixels(X: PixelTable, y: np.ndarray, task: str, places: str) -> dict
     names, counts = np.unique(y, return_counts=True)
     width = max(len(str(name)) for name in names)
     for name, count in zip(names, counts, strict=True):
-        click.echo(f"  {name!s:<{width}}  {count:>9,} pixels, {len(np.unique(X.groups[y == name])):,} {places}")
+        n = len(np.unique(X.groups[y == name]))
+        click.echo(f"  {name!s:<{width}}  {count:>9,} pixels, {n:,} {places if n > 1 else places.removesuffix('s')}")
     return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 

@@ -51,8 +51,8 @@ class ClassArea:
 def class_areas(raster: Any) -> list[ClassArea]:
     """Count the pixels of each class of a map, and their area.
 
-    Such areas are biased wherever the map confuses one class with another more often than the other way round; an estimate from a probability sample
-    of places corrects that [1]_.
+    Such areas are biased wherever the map takes one class for another more often than the other way round; an estimate from a
+    probability sample of places corrects that [1]_.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def class_areas(raster: Any) -> list[ClassArea]:
 
     References
     ----------
-    .. [1] Olofsson, P. et al. (2014): Good practices for estimating area and assessing accuracy of land change. Remote Sensing of Environment 148, 42-57.
+    .. [1] Olofsson, P. et al. (2014): Good practices for estimating area and assessing accuracy of land change. Remote Sensing
+       of Environment 148, 42-57.
 
     Examples
     --------

@@ -17,7 +17,6 @@ from pixelwise.table.pixels import PixelTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["FoldsDisplay"]
 

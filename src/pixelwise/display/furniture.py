@@ -163,8 +163,8 @@ def add_legend(ax: Axes, colors: Mapping[str, Any]) -> None:
         for name, color in colors.items()
     ]
     legend = ax.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0, -0.025), ncols=_columns(colors), frameon=False, borderaxespad=0, borderpad=0,
-        handlelength=1.1, handleheight=1.1, columnspacing=1.6, handletextpad=0.5, fontsize=10, labelcolor=INK,
+        handles=handles, loc="upper left", bbox_to_anchor=(0, -0.025), ncols=_columns(colors), frameon=False, borderaxespad=0,
+        borderpad=0, handlelength=1.1, handleheight=1.1, columnspacing=1.6, handletextpad=0.5, fontsize=10, labelcolor=INK,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -27,7 +27,6 @@ from pixelwise.raster.legend import class_colors, map_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["MapDisplay", "SceneDisplay"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -26,8 +25,24 @@ from pixelwise.version import __version__
 
 __all__ = ["MapReport"]
 
-#: Size of the figures that stand side by side: inches wide, and dots an inch for twice the pixels that they take on most screens.
+#: Figures that stand side by side: inches wide, and dots an inch for twice the pixels that they take on most screens.
 _WIDTH, _DPI = 6.4, 200
+_FOLDS = (
+    "One model, one set of training pixels, three ways to hold pixels out. "
+    "Each dot is the score of a fold, and the stroke is their mean."
+)
+_BIASED = (
+    "Counting pixels is biased: where the model takes one class for another, the one shrinks and the other grows. "
+    "An area with a confidence interval takes a probability sample of places on the map."
+)
+_PRECISION = (
+    "Precision: of the pixels that were called so, the share that are. Recall: of the pixels that are so, the share that were "
+    "found. Both depend on how many training pixels of each class were drawn, which is not how much of it there is on the land."
+)
+_DOTS = (
+    "Each dot is a training pixel in the colour of the fold that tests it. "
+    "Whole squares go to one fold; those without colour hold no training pixel."
+)
 
 
 @dataclass(eq=False)
@@ -79,6 +94,8 @@ class MapReport:
     def to_html(self) -> str:
         """Return the page: it holds its style and images, needs no network and runs no scripts."""
         style = files("pixelwise.display").joinpath("report.css").read_text(encoding="utf-8")
+        sections = [self._numbers(), self._maps(), self._areas(), *self._errors(), self._places(), self._facts()]
+        made_by = f"Made by pixelwise {__version__}. This page is one file: it needs no network and runs no scripts."
         head = element(
             "head",
             element("meta", charset="utf-8"),
@@ -86,20 +103,18 @@ class MapReport:
             element("title", self.title),
             element("style", style),
         )
-        top = element(
-            "header",
-            element("p", "pixelwise report", class_="eyebrow"),
-            element("h1", self.title),
-            element("p", self.summary, class_="lede"),
+        body = element(
+            "body",
+            element(
+                "header",
+                element("p", "pixelwise report", class_="eyebrow"),
+                element("h1", self.title),
+                element("p", self.summary, class_="lede"),
+            ),
+            element("main", *sections),
+            element("footer", element("p", made_by)),
         )
-        sections = [self._numbers(), self._maps(), self._areas(), self._errors(), self._places(), self._facts()]
-        foot = element(
-            "footer",
-            element("p", f"Made by pixelwise {__version__}. This page is one file: it needs no network and runs no scripts."),
-        )
-        return "<!DOCTYPE html>\n" + render(
-            element("html", head, element("body", top, element("main", *sections), foot), lang="en")
-        )
+        return "<!DOCTYPE html>\n" + render(element("html", head, body, lang="en"))
 
     def save(self, path: Any) -> Path:
         """Write the page, whole or not at all.
@@ -116,106 +131,78 @@ class MapReport:
         place, text = Path(path), self.to_html()
         with staged(place) as folder:
             (folder / place.name).write_text(text, encoding="utf-8")
-            os.replace(folder / place.name, place)
+            (folder / place.name).replace(place)
         return place
 
     @property
-    def validated(self) -> FoldScores:
+    def validated(self) -> FoldScores | None:
         """The way of splitting whose held-out predictions fill the confusion matrix."""
-        return [scores for scores in self.scores if not scores.problem][-1]
+        return next((scores for scores in reversed(self.scores) if not scores.problem), None)
 
     def _numbers(self) -> Element:
         cards = [_card(scores, main=scores is self.validated) for scores in self.scores]
-        return element(
-            "section",
-            element("h2", "How good is the model? Three honest answers"),
-            element("p", "One model, one set of training pixels, three ways to hold pixels out. Each dot is the accuracy of a fold, the stroke is their mean."),
-            element("div", *cards, class_="cards"),
-            element("p", NOT_DESIGN_BASED, class_="note"),
-        )  # fmt: skip
+        note = element("p", NOT_DESIGN_BASED, class_="note")
+        return _section("How good is the model? Three honest answers", _FOLDS, element("div", *cards, class_="cards"), note)
 
     def _maps(self) -> Element:
         drawn = self.map.plot(_canvas(self.map.raster.grid), legend=False)
         seen = self.scene.plot(_canvas(self.scene.grid))
         colors = {name: self.map.colors[code] for code, name in self.map.classes.items()}
-        return element(
-            "section",
-            element("h2", "The map"),
-            element("p", "Each pixel has the class that the model gives it, beside the scene in true colour."),
-            element(
-                "div",
-                picture(png_bytes(drawn.figure_, _DPI), f"Map of the classes {', '.join(self.map.classes.values())}.", "Predicted classes."),
-                picture(png_bytes(seen.figure_, _DPI), "The same place as a satellite picture in true colour.", "The scene in true colour, stretched."),
-                class_="pair",
-            ),
-            _legend(colors, "Classes and their colours"),
-        )  # fmt: skip
+        pair = element(
+            "div",
+            picture(png_bytes(drawn.figure_, _DPI), f"Map of the classes {', '.join(colors)}.", "Predicted classes."),
+            picture(png_bytes(seen.figure_, _DPI), "The same place in true colour.", "The scene in true colour, stretched."),
+            class_="pair",
+        )
+        lead = "Each pixel has the class that the model gives it; beside it, the scene that the model saw."
+        return _section("The map", lead, pair, _legend(colors, "Classes and their colours"))
 
     def _areas(self) -> Element:
-        top = max((area.share for area in self.areas), default=1.0) or 1.0
-        rows = []
+        largest = max((area.share for area in self.areas), default=1.0) or 1.0
+        rows: list[list[Element | str]] = []
         for area in self.areas:
-            bar = element(
-                "span",
-                class_="bar",
-                style=f"width:{100 * area.share / top:.0f}%;background:{self.map.colors[area.code]}",
-                role="presentation",
-            )
-            name = element("span", _swatch(self.map.colors[area.code]), area.name)
+            color = self.map.colors[area.code]
+            width = f"width:{100 * area.share / largest:.0f}%;background:{color}"
             hectares = "unknown" if area.hectares is None else f"{area.hectares:,.1f}"
+            name, bar = element("span", _swatch(color), area.name), element("span", class_="bar", style=width)
             rows.append([name, bar, f"{area.share:.1%}", hectares, f"{area.pixels:,}"])
-        return element(
-            "section",
-            element("h2", "Areas of the classes"),
-            table(["class", "", "share", "hectares", "pixels"], rows, caption="Counted on the map", class_="areas", numbers=2),
-            element(
-                "p",
-                "Counting pixels is biased: where the model takes one class for another, the one shrinks and the other grows. "
-                "An area with a confidence interval takes a probability sample of places on the map.",
-                class_="note",
-            ),
-        )  # fmt: skip
+        head = ["class", "", "share", "hectares", "pixels"]
+        counted = table(head, rows, caption="Counted on the map", class_="areas", numbers=2)
+        return _section("Areas of the classes", "", counted, element("p", _BIASED, class_="note"))
 
-    def _errors(self) -> Element:
-        classes = np.unique(self.y)
-        counts = confusion_matrix(self.y, self.validated.predicted, labels=classes)
-        scores = precision_recall_fscore_support(self.y, self.validated.predicted, labels=classes, zero_division=0)
-        rows = [
-            [str(name), *(f"{value:.2f}" for value in row[:3]), f"{int(row[3]):,}"]
-            for name, *row in zip(classes, *scores, strict=True)
+    def _errors(self) -> list[Element]:
+        if self.validated is None:
+            return []
+        classes, predicted = np.unique(self.y), self.validated.predicted
+        names = [str(name) for name in classes]
+        counts = confusion_matrix(self.y, predicted, labels=classes)
+        scores = precision_recall_fscore_support(self.y, predicted, labels=classes, zero_division=0)
+        rows: list[list[Element | str]] = [
+            [name, f"{precision:.2f}", f"{recall:.2f}", f"{f1:.2f}", f"{support:,}"]
+            for name, precision, recall, f1, support in zip(names, *scores, strict=True)
         ]
-        return element(
-            "section",
-            element("h2", "Where the model errs"),
-            element("p", f"Cross-validation on {self.validated.name}: each pixel was predicted by a model that had not seen its fold; all folds are pooled."),
-            element(
-                "div",
-                _matrix([str(name) for name in classes], counts),
-                table(["class", "precision", "recall", "F1", "pixels"], rows, caption="Scores of each class"),
-                class_="columns",
-            ),
-            element(
-                "p",
-                "Precision: of the pixels that were called so, the share that are. Recall: of the pixels that are so, the share that were found. "
-                "Both depend on how many training pixels of each class were drawn, which is not how much of it there is on the land.",
-                class_="muted",
-            ),
-        )  # fmt: skip
+        by_class = table(["class", "precision", "recall", "F1", "pixels"], rows, caption="Scores of each class")
+        lead = (
+            f"Cross-validation on {self.validated.name}: each pixel was predicted by a model that had not seen its fold; "
+            f"all folds are pooled."
+        )
+        pair = element("div", _matrix(names, counts), by_class, class_="columns")
+        return [_section("Where the model errs", lead, pair, element("p", _PRECISION, class_="muted"))]
 
     def _places(self) -> Element:
         drawn = self.folds.plot(scene=self.scene, legend=False)
-        rows = [
-            [name, f"{polygons:,}", f"{pixels:,}", f"{used:,}" if used else "left out"]
+        rows: list[list[Element | str]] = [
+            [name, f"{polygons:,}", f"{pixels:,}", f"{used:,}" if used else "none"]
             for name, polygons, pixels, used in self.samples
         ]
-        return element(
-            "section",
-            element("h2", "Where the training pixels are"),
-            element("p", "Each dot is a training pixel in the colour of the fold that tests it; whole squares go to one fold, and those without colour hold none."),
-            picture(png_bytes(drawn.figure_), "Map of the folds: training pixels as dots in the colour of the fold that tests them."),
+        head = ["class", "polygons", "pixels under them", "training pixels"]
+        return _section(
+            "Where the training pixels are",
+            _DOTS,
+            picture(png_bytes(drawn.figure_), "Map of the folds: dots in the colour of the fold that tests them."),
             _legend(self.folds.legend(), "Folds and their colours"),
-            table(["class", "polygons", "pixels under them", "training pixels"], rows, caption="Training pixels of each class"),
-        )  # fmt: skip
+            table(head, rows, caption="Training pixels of each class"),
+        )
 
     def _facts(self) -> Element:
         blocks = []
@@ -223,9 +210,11 @@ class MapReport:
             entries = [part for name, value in pairs for part in (element("dt", name), element("dd", value))]
             blocks.append(element("div", element("h3", heading), element("dl", *entries)))
         notes = [element("p", note, class_="note") for note in self.notes]
-        return element(
-            "section", element("h2", "What was read, and how the map was made"), element("div", *blocks, class_="facts"), *notes
-        )
+        return _section("What was read, and how the map was made", "", element("div", *blocks, class_="facts"), *notes)
+
+
+def _section(title: str, lead: str, *children: Element) -> Element:
+    return element("section", element("h2", title), *([element("p", lead)] if lead else []), *children)
 
 
 def _canvas(grid: Grid) -> Any:
@@ -261,24 +250,16 @@ def _card(scores: FoldScores, *, main: bool) -> Element:
 
 def _matrix(classes: list[str], counts: np.ndarray) -> Element:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rows = []
+    rows: list[list[Element | str]] = []
     for i, name in enumerate(classes):
-        cells = [
-            element("span", element("b", f"{shares[i, j]:.0%}"), element("span", f"{counts[i, j]:,}"))
-            for j in range(len(classes))
-        ]
+        pairs = zip(shares[i], counts[i], strict=True)
+        cells = [element("span", element("b", f"{share:.0%}"), element("span", f"{count:,}")) for share, count in pairs]
         rows.append([name, *cells])
-    made = table(
-        ["true class", *(f"as {name}" for name in classes)],
-        rows,
-        caption="Confusion matrix: what became of each class",
-        class_="matrix",
-        numbers=99,
-    )
-    for i, row in enumerate(made.iter("tr")):
+    head = ["true class", *(f"as {name}" for name in classes)]
+    made = table(head, rows, caption="Confusion matrix: what became of each class", class_="matrix", numbers=len(head))
+    for i, row in enumerate(list(made.iter("tr"))[1:]):
         for j, cell in enumerate(row.findall("td")):
-            share = shares[i - 1, j]
-            tint = "29, 93, 140" if i - 1 == j else "190, 80, 30"
-            # Never so dark that the ink on it would not be read.
-            cell.set("style", f"background:rgba({tint}, {0.05 + 0.55 * share:.2f})")
+            tint = "29, 93, 140" if i == j else "190, 80, 30"
+            # Never so dark that the ink on it could not be read.
+            cell.set("style", f"background:rgba({tint}, {0.05 + 0.55 * shares[i, j]:.2f})")
     return made

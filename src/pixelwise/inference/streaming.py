@@ -95,11 +95,10 @@ def predict_raster(
     --------
     >>> import tempfile, pixelwise as pw
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from pixelwise.inference.streaming import predict_raster
     >>> scene, polygons = pw.datasets.make_example()
     >>> model = pw.PixelwiseClassifier(LogisticRegression()).fit(*pw.extract_pixels(scene, polygons, column="class"))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     made = pw.open_raster(predict_raster(model, scene, f"{folder}/map.tif"))
+    ...     made = pw.open_raster(pw.predict_raster(model, scene, f"{folder}/map.tif"))
     ...     bool((made[0] == model.predict(pw.open_raster(scene))).all())
     True
     """

@@ -18,7 +18,10 @@ from pixelwise.table.pixels import PixelTable
 __all__ = ["NOT_DESIGN_BASED", "FoldScores", "compare_folds"]
 
 #: What every page and every command says under such scores.
-NOT_DESIGN_BASED = "All are cross-validation; none is a design-based map accuracy, which takes a probability sample of places on the finished map."
+NOT_DESIGN_BASED = (
+    "All are cross-validation; none is a design-based map accuracy, "
+    "which takes a probability sample of places on the finished map."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +87,9 @@ def compare_folds(
 ) -> list[FoldScores]:
     """Score a model on random folds, on held-out polygons and on spatial blocks.
 
-    The three answer different questions, and a map maker needs to know which: pixels of one field are nearly copies of each other, so that random
-    folds ask how well a model remembers, and blocks ask how well it does elsewhere [1]_. A way of splitting that the data does not allow is returned
-    with its reason, and does not stop the others.
+    The three answer different questions, and a map maker needs to know which: pixels of one field are nearly copies of each
+    other, so that random folds ask how well a model remembers, and blocks ask how well it does elsewhere [1]_. A way of
+    splitting that the data does not allow is returned with its reason, and does not stop the others.
 
     Parameters
     ----------
@@ -116,8 +119,8 @@ def compare_folds(
 
     References
     ----------
-    .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic structure.
-       Ecography 40, 913-929.
+    .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or
+       phylogenetic structure. Ecography 40, 913-929.
 
     Examples
     --------
@@ -137,7 +140,7 @@ def compare_folds(
     results = []
     for name, meaning, splitter, groups in _ways(X, blocks, held_out, classes, random_state):
         try:
-            folds = _folds(splitter, X, y, groups, classes)
+            folds = _folds(splitter, X, y, groups, classes, held_out)
         except (FoldError, CRSError) as error:
             results.append(FoldScores(name, meaning, problem=str(error)))
             continue
@@ -154,36 +157,30 @@ def _ways(
 ) -> Iterator[tuple[str, str, Any, np.ndarray | None]]:
     """Yield name, meaning, splitter and groups of each way to split."""
     n, size = blocks.n_splits, blocks.block_size or float("nan")
-    at_random = StratifiedKFold if classes else KFold
-    by_group = StratifiedGroupKFold if classes else GroupKFold
-    yield (
-        "random folds",
-        "Test pixels lie beside training pixels of the same field: how well the model fills in between pixels that it knows, "
-        "and too good for anywhere else.",
-        at_random(n, shuffle=True, random_state=seed),
-        None,
+    at_random, by_group = (StratifiedKFold, StratifiedGroupKFold) if classes else (KFold, GroupKFold)
+    inside = (
+        "Test pixels lie beside training pixels, often of the same field: "
+        "how well the model fills in between pixels that it knows, and too good for anywhere else."
     )
-    yield (
-        f"held-out {held_out}",
-        f"Whole {held_out} are held out: how well the model does on one that it has not seen, with others near by.",
-        by_group(n, shuffle=True, random_state=seed),
-        X.groups,
+    beside = f"Whole {held_out} are held out: how well the model does on one that it has not seen, with others near by."
+    apart = (
+        f"Whole squares of {size:,.0f} m are held out: "
+        f"how well the model does on land at some distance from its training pixels."
     )
-    yield (
-        "spatial blocks",
-        f"Whole squares of {size:,.0f} m are held out: how well the model does on land at some distance from its training pixels.",
-        blocks,
-        None,
-    )
+    yield "random folds", inside, at_random(n, shuffle=True, random_state=seed), None
+    yield f"held-out {held_out}", beside, by_group(n, shuffle=True, random_state=seed), X.groups
+    yield "spatial blocks", apart, blocks, None
 
 
 def _folds(
-    splitter: Any, X: PixelTable, y: np.ndarray, groups: np.ndarray | None, classes: bool
+    splitter: Any, X: PixelTable, y: np.ndarray, groups: np.ndarray | None, classes: bool, held_out: str
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the folds, after checks for what scikit-learn passes over in silence or fails on late."""
     n = splitter.get_n_splits()
     if groups is not None and len(np.unique(groups)) < n:
-        raise FoldError(f"{len(np.unique(groups))} groups cannot make {n} folds: lower the number of folds")
+        raise FoldError(
+            f"{n} folds need {n} {held_out} or more, and there are {len(np.unique(groups))}: lower the number of folds"
+        )
     if classes and not isinstance(splitter, SpatialBlockGroupKFold):
         labels, counts = np.unique(y, return_counts=True)
         if counts.min() < n:

@@ -170,6 +170,9 @@ class RasterWriter:
             "bigtiff": "if_safer",
             "compress": method,
         }
+        if count > 1:
+            # Else GDAL calls the fourth of four 8-bit bands alpha.
+            self._options |= {"photometric": "minisblack", "alpha": "no"}
         kind = np.dtype(self.dtype)
         # Older libtiffs cannot predict 64-bit integers.
         if method in _PREDICTED and (kind.kind == "f" or kind.itemsize < 8):
@@ -369,11 +372,10 @@ def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", co
     --------
     >>> import tempfile
     >>> import pixelwise as pw
-    >>> from pixelwise.raster.write import write_raster
     >>> scene, polygons = pw.datasets.make_example()
     >>> raster = pw.open_raster(scene)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     copy = pw.open_raster(write_raster(raster, f"{folder}/copy.tif"))
+    ...     copy = pw.open_raster(pw.write_raster(raster, f"{folder}/copy.tif"))
     ...     bool((copy == raster).all()), copy.band.values.tolist()
     (True, ['B02', 'B03', 'B04', 'B08'])
     """
