@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from hypothesis import settings
 
 import pixelwise as pw
+
+# What a first example takes depends on what else the machine does.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def wheel_folder(name: str) -> Path:

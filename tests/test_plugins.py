@@ -183,14 +183,16 @@ def test_a_family_of_another_kind_is_passed_over(built_in: Plugins) -> None:
 
 
 def test_a_registered_family_decides_what_a_map_looks_like() -> None:
-    raster = np.zeros((1, 2, 2))
-    forest = pw.PixelwiseClassifier(RandomForestClassifier(2, random_state=0)).fit([[0.0], [1.0]], [1, 2])
+    def mapped() -> np.ndarray:
+        forest = pw.PixelwiseClassifier(RandomForestClassifier(2, random_state=0)).fit([[0.0], [1.0]], [1, 2])
+        return forest.predict(np.zeros((1, 2, 2)))
+
     plugins().register(plugin_with(FORESTS), "forests")
     try:
-        assert forest.predict(raster).dtype == "int32"
+        assert mapped().dtype == "int32"
     finally:
         plugins().unregister("forests")
-    assert forest.predict(raster).dtype == "uint8"
+    assert mapped().dtype == "uint8"
 
 
 def test_loading_the_plugins_imports_no_booster() -> None:

@@ -454,3 +454,22 @@ def test_an_operator_alone_maps_a_file(scene: Path, tmp_path: Path) -> None:
     ndvi = pw.indices.NDVI(red="B04", nir="B08")
     out = predict_raster(ndvi, scene, tmp_path / "ndvi.tif", method="transform")
     xr.testing.assert_equal(pw.open_raster(out), ndvi(pw.open_raster(scene)))
+
+
+@pytest.mark.parametrize("nodata", [None, 1])
+def test_a_raster_with_dates_is_read_too(tmp_path: Path, nodata: int | None) -> None:
+    dates = np.ones((2, 3, 20, 30), "uint8")
+    model = Odd(lambda raster: pw.Raster(raster.values[0, 0], raster.grid, nodata=(nodata,)))
+    if nodata is None:
+        out = predict_raster(model, dates, tmp_path / "map.tif")
+    else:
+        with pytest.warns(MissingDataWarning, match="no pixel could be predicted"):
+            out = predict_raster(model, dates, tmp_path / "map.tif")
+    assert (pw.unwrap(out).values == 1).all()
+
+
+def test_masked_pixels_of_a_chip_are_no_data(tmp_path: Path, pixels: Any, values: np.ndarray) -> None:
+    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=500)).fit(np.asarray(pixels[0]), pixels[1])
+    hidden = np.ma.masked_array(values, mask=True)
+    with pytest.warns(MissingDataWarning, match="band_1, band_2, band_3, band_4 has no valid pixel"):
+        predict_raster(model, hidden, tmp_path / "map.tif")

@@ -18,9 +18,10 @@ from rasterio.windows import Window
 import pixelwise as pw
 from pixelwise.errors import FillValueError, LabelError, RasterWriteError
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.destination import tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.legend import class_colors, map_classes
-from pixelwise.raster.write import RasterWriter, tile_side, write_raster
+from pixelwise.raster.write import RasterWriter, write_raster
 
 UTM = Grid("EPSG:32633", rasterio.Affine(10, 0, 330_000, 0, -10, 5_822_040), 40, 60)
 ATTRS = {

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from pixelwise.artifact import load_artifact, save_artifact
 from pixelwise.datasets import Sentinel2OSM, load_sentinel2_osm
 from pixelwise.demo.page import build_page, short
+from pixelwise.display.canvas import check_matplotlib
 from pixelwise.errors import PixelwiseWarning
 from pixelwise.estimators.supervised import PixelwiseClassifier
 from pixelwise.inference.streaming import predict_raster
@@ -195,6 +196,7 @@ def run_demo(out: Any, *, progress: bool = True, echo: Callable[[str], Any] = tq
     DependencyMissingError
         If matplotlib is not installed.
     """
+    check_matplotlib()
     demo = Demo(Path(out), **options)
     steps = {
         "scene": demo.write_scene, "pixels": demo.take_pixels, "search": demo.find_model, "validate": demo.validate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MUTED", "PAPER", "axes_of", "new_axes", "png_bytes"]
+__all__ = ["INK", "MUTED", "PAPER", "axes_of", "check_matplotlib", "new_axes", "png_bytes"]
 
 #: Colours of text, of lesser text, and of the ground, on figures and pages alike.
 INK, MUTED, PAPER = "#1c2430", "#5b6675", "#ffffff"
 _DPI = 160
+
+
+def check_matplotlib() -> None:
+    """Refuse to go on without matplotlib: for work that ends in a figure, before it begins.
+
+    Raises
+    ------
+    DependencyMissingError
+        If matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise DependencyMissingError("figures need matplotlib: install it with `python -m pip install 'pixelwise[plot]'`")
 
 
 def new_axes(width: float, height: float) -> Axes:

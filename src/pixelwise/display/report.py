@@ -77,6 +77,31 @@ class MapReport:
     See Also
     --------
     MapDisplay : The map alone.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from pixelwise.display.areas import class_areas
+    >>> from pixelwise.model_selection.comparison import compare_folds
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> X, y = pw.extract_pixels(scene, polygons, column="class")
+    >>> blocks = pw.SpatialBlockGroupKFold(2, block_size=300)
+    >>> model = pw.PixelwiseClassifier(LogisticRegression()).fit(X, y)
+    >>> predicted = model.predict(pw.open_raster(scene))
+    >>> report = MapReport(
+    ...     title="Wood and lake",
+    ...     summary="A made-up scene.",
+    ...     map=MapDisplay.from_raster(predicted),
+    ...     scene=SceneDisplay.from_raster(scene, ("B04", "B03", "B02")),
+    ...     folds=FoldsDisplay.from_splitter(blocks, X, y),
+    ...     scores=compare_folds(model, X, y, blocks),
+    ...     y=y,
+    ...     areas=class_areas(predicted),
+    ...     samples=[("forest", 2, 600, 600), ("water", 2, 600, 600)],
+    ... )
+    >>> report.to_html().startswith("<!DOCTYPE html>")
+    True
     """
 
     title: str

@@ -17,7 +17,30 @@ from pixelwise.families import EstimatorFamily
 __all__ = ["PixelwiseClassifier", "PixelwiseRegressor"]
 
 
-class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):
+class _ScoresRasters:
+    """``score`` on tables and rasters alike; it stands left of scikit-learn's mixin, which brings the measure."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of a classifier, or R2 of a regressor, on a table or on the labelled pixels of a raster.
+
+        Parameters
+        ----------
+        X : raster, PixelTable, array or DataFrame
+            Pixels.
+        y : label raster, or array of shape (n,)
+            True labels or targets.
+        sample_weight : array of shape (n,) or None
+            Weights.
+
+        Returns
+        -------
+        float
+        """
+        X, y = self._score_table(X, y)  # type: ignore[attr-defined]
+        return float(super().score(X, y, sample_weight))  # type: ignore[misc]
+
+
+class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
     """Fit any classifier on pixels, and predict tables or whole rasters.
 
     On tables it behaves as the classifier that it wraps. On a raster, ``predict`` returns a map in the type that came in, with
@@ -111,25 +134,6 @@ class PixelwiseClassifier(ClassifierMixin, PixelwiseBase):
     def decision_function(self, X: Any) -> Any:
         """Return confidence scores: a raster of one band, or of one a class, or an ndarray."""
         return self._apply(X, "decision_function")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy on a table, or on the labelled pixels of a raster.
-
-        Parameters
-        ----------
-        X : raster, PixelTable, array or DataFrame
-            Pixels.
-        y : label raster, or array of shape (n,)
-            True labels.
-        sample_weight : array of shape (n,) or None
-            Weights.
-
-        Returns
-        -------
-        float
-        """
-        X, y = self._score_table(X, y)
-        return float(super().score(X, y, sample_weight))
 
     def _encode(self, y: Any, params: dict[str, Any], family: EstimatorFamily, first: bool) -> Any:
         if first:
@@ -226,7 +230,7 @@ def _codes(classes: np.ndarray) -> tuple[float, ...]:
     return tuple(classes.tolist()) if _are_codes(classes) else tuple(range(len(classes)))
 
 
-class PixelwiseRegressor(RegressorMixin, PixelwiseBase):
+class PixelwiseRegressor(_ScoresRasters, RegressorMixin, PixelwiseBase):
     """Fit any regressor on pixels, and predict tables or whole rasters.
 
     Parameters
@@ -284,22 +288,3 @@ class PixelwiseRegressor(RegressorMixin, PixelwiseBase):
         raster (y, x), or (band, y, x) for several targets, or ndarray of shape (n,) or (n, n_targets)
         """
         return self._apply(X, "predict")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R2 on a table, or on the labelled pixels of a raster.
-
-        Parameters
-        ----------
-        X : raster, PixelTable, array or DataFrame
-            Pixels.
-        y : label raster, or array of shape (n,)
-            True targets.
-        sample_weight : array of shape (n,) or None
-            Weights.
-
-        Returns
-        -------
-        float
-        """
-        X, y = self._score_table(X, y)
-        return float(super().score(X, y, sample_weight))

@@ -12,8 +12,8 @@ from joblib import effective_n_jobs
 from pixelwise.errors import MemoryBudgetError
 from pixelwise.estimators.mapping import _BLOCK, _BLOCK_BYTES
 from pixelwise.inference.models import final_step
+from pixelwise.raster.destination import tile_side
 from pixelwise.raster.io import ArraySource, RasterFile
-from pixelwise.raster.write import tile_side
 from pixelwise.table.missing import table_dtype
 
 __all__ = ["ChipPlan", "plan_chips"]

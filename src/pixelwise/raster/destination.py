@@ -1,4 +1,4 @@
-"""Where a file is written: a place that can take it, and a hidden folder beside it until it is whole."""
+"""Where a file is written: a place that can take it, a hidden folder beside it until it is whole, and tiles that chips fill."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pixelwise.errors import RasterWriteError
 
-__all__ = ["check_destination", "staged"]
+__all__ = ["check_destination", "staged", "tile_side"]
 
 _SUFFIXES = (".tif", ".tiff")
 
@@ -74,3 +74,30 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         yield Path(folder)
+
+
+def tile_side(chip: int, whole: int) -> int:
+    """Return a tile's side that divides a chip's, so that each tile is written once: 256, or the next smaller one that does.
+
+    Parameters
+    ----------
+    chip : int
+        The chip's side.
+    whole : int
+        The raster's side; a chip that covers it all needs no division.
+
+    Returns
+    -------
+    int
+        A multiple of 16, as TIFF wants it. Tiles smaller than 64 are made for chips that are smaller too; other chips get 256.
+
+    Examples
+    --------
+    >>> from pixelwise.raster.destination import tile_side
+    >>> tile_side(1024, 5000), tile_side(960, 5000), tile_side(32, 5000), tile_side(1024, 100)
+    (256, 240, 32, 112)
+    """
+    if chip >= whole:
+        return min(256, -(-whole // 16) * 16)
+    smallest = min(64, chip)
+    return next((side for side in range(256, smallest - 1, -16) if chip % side == 0), 256)

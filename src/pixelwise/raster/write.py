@@ -18,12 +18,12 @@ from rasterio.windows import Window
 from pixelwise.errors import FillValueError, RasterWriteError
 from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
-from pixelwise.raster.destination import check_destination, staged
+from pixelwise.raster.destination import check_destination, staged, tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
 from pixelwise.raster.legend import add_categories, class_colors, map_classes
 
-__all__ = ["RasterWriter", "tile_side", "write_raster"]
+__all__ = ["RasterWriter", "write_raster"]
 
 _COMPRESS = ("deflate", "zstd", "lzw", "lzma", "packbits", "none")
 _PREDICTED = ("deflate", "zstd", "lzw")
@@ -35,33 +35,6 @@ _NO_TAGS = {
     "nodata", "missing_value", "nodatavals", "scale_factor", "add_offset", "scales", "offsets", "crs", "transform", "res",
     "grid_mapping",
 }  # fmt: skip
-
-
-def tile_side(chip: int, whole: int) -> int:
-    """Return a tile's side that divides a chip's, so that each tile is written once: 256, or the next smaller one that does.
-
-    Parameters
-    ----------
-    chip : int
-        The chip's side.
-    whole : int
-        The raster's side; a chip that covers it all needs no division.
-
-    Returns
-    -------
-    int
-        A multiple of 16, as TIFF wants it. Tiles smaller than 64 are made for chips that are smaller too; other chips get 256.
-
-    Examples
-    --------
-    >>> from pixelwise.raster.write import tile_side
-    >>> tile_side(1024, 5000), tile_side(960, 5000), tile_side(32, 5000), tile_side(1024, 100)
-    (256, 240, 32, 112)
-    """
-    if chip >= whole:
-        return min(256, -(-whole // 16) * 16)
-    smallest = min(64, chip)
-    return next((side for side in range(256, smallest - 1, -16) if chip % side == 0), 256)
 
 
 class RasterWriter:
