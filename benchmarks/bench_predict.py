@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024, help="rows and columns of the raster")
     parser.add_argument("--bands", type=int, default=10)
     parser.add_argument("--missing", type=float, default=0.0, help="share of pixels without data")
+    parser.add_argument("--models", nargs="*", default=list(BARS), choices=list(BARS))
     parser.add_argument("--rounds", type=int, default=15, help="rounds with LogisticRegression; a forest takes a third of them")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def main() -> None:
         "RandomForest(100)": RandomForestClassifier(100, random_state=0).fit(rows, labels),
     }
     print(f"{options.size} x {options.size} pixels, {options.bands} bands, {options.missing:.0%} missing")
-    for name, model in models.items():
+    for name, model in ((name, models[name]) for name in options.models):
         rounds = options.rounds if name == "LogisticRegression" else max(3, options.rounds // 3)
         ratio, bare, wrapped = compare(model, raster, table, rounds)
         verdict = "within" if ratio <= BARS[name] else "MISSES"
