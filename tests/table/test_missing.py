@@ -148,3 +148,11 @@ def test_zeros_in_one_band_alone_are_data() -> None:
         report_suspected_fill(flat, "here")
         report_suspected_fill(np.zeros((1, 100)), "here")
         report_suspected_fill(np.zeros((3, 0)), "here")
+
+
+def test_each_band_keeps_its_own_marks_whichever_comes_last() -> None:
+    flat = np.array([[7, 1, 1], [1, 8, 1], [1, 1, 1]], "uint8")
+    marks = missing_values("uint8", "abc", [7, 8, None], pw.NanPolicy())
+    valid, _ = valid_rows(flat, marks, None, pw.NanPolicy(), "complete")
+    assert valid is not None
+    assert valid.tolist() == [False, False, True]

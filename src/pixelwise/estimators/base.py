@@ -30,6 +30,7 @@ def delegates(method: str) -> Any:
     """Make a method available where the wrapped estimator has it."""
 
     def has(self: Any) -> bool:
+        """Whether the wrapped estimator has the method."""
         inner = self.__dict__.get("estimator_", self.estimator)
         return hasattr(inner, method)
 

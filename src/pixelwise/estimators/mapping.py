@@ -123,10 +123,7 @@ class RasterMapping:
             inner = self.estimator
         return inner
 
-    def _apply(self, X: Any, method: str) -> Any:
-        """Call a method of the fitted estimator on a raster or a table."""
-        if isinstance(X, Raster) or is_raster(X):
-            return self._map(X, method)
+    def _on_table(self, X: Any, method: str) -> Any:
         inner = self._fitted()
         return self._decode(getattr(inner, method)(self._table(X, inner, method)), method)
 
@@ -153,13 +150,15 @@ class RasterMapping:
             )
         return _named(inner, values)
 
-    def _map(self, X: Any, method: str) -> Any:
-        """Predict a raster block by block; this loop is the hot path."""
+    def _apply(self, X: Any, method: str) -> Any:
+        """Call a method of the fitted estimator on a table, or on a raster block by block; this loop is the hot path."""
+        if not isinstance(X, Raster) and not is_raster(X):
+            return self._on_table(X, method)
         raster = X if isinstance(X, Raster) else unwrap(X)
         inner = self.__dict__.get("estimator_")
         inner = self._fitted() if inner is None else inner
         if not isinstance(raster.values, np.ndarray) and raster.is_lazy:
-            return rewrap(map_chunks(functools.partial(self._map, method=method), raster), X)
+            return rewrap(map_chunks(functools.partial(self._apply, method=method), raster), X)
         cube = raster.values if raster.values.ndim > 2 else raster.cube
         plan = self._plan(raster, cube, inner, method)
         policy, layout, columns, how, marks, pair = plan.policy, plan.layout, plan.columns, plan.how, plan.marks, plan.pair

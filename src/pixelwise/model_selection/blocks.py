@@ -54,8 +54,7 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
     References
     ----------
     .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or
-    phylogenetic structure.
-       Ecography 40, 913-929.
+       phylogenetic structure. Ecography 40, 913-929.
 
     Examples
     --------

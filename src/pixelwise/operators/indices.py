@@ -76,8 +76,7 @@ class NDWI(_NormalizedDifference):
     References
     ----------
     .. [1] McFeeters, S. K. (1996): The use of the normalized difference water index (NDWI) in the delineation of open water
-    features.
-       International Journal of Remote Sensing 17, 1425-1432.
+       features. International Journal of Remote Sensing 17, 1425-1432.
 
     Examples
     --------

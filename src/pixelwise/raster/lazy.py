@@ -38,6 +38,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
     whole = raster.cube.rechunk(dict.fromkeys(range(raster.cube.ndim - 2), -1))
 
     def compute(block: np.ndarray) -> np.ndarray:
+        """Return what the function makes of one chunk."""
         chip = Raster(block, _plain(*block.shape[-2:]), raster.bands, raster.nodata, times=raster.times)
         result: np.ndarray = function(chip).cube
         return result

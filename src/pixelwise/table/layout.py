@@ -161,8 +161,13 @@ def pixel_rows(
     ndarray of shape (n_chosen, n_features)
         C order, in which linear models give the same bits whatever the number of rows.
     """
-    kept = flat if chosen is None else np.compress(chosen, flat, axis=1)
+    at = None if chosen is None else np.flatnonzero(chosen)
+    count = flat.shape[1] if at is None else len(at)
+    rows = np.empty((count, len(flat)), flat.dtype if dtype is None else dtype) if out is None else out[:count]
     # Assignment casts and transposes in one pass, three times faster than astype(order="C").
-    rows = np.empty(kept.shape[::-1], flat.dtype if dtype is None else dtype) if out is None else out[: kept.shape[1]]
-    rows[...] = kept.T
+    if at is None:
+        rows[...] = flat.T
+    else:
+        for column, band in enumerate(flat):
+            rows[:, column] = band[at]
     return rows

@@ -273,7 +273,7 @@ def rows_with_nan(
     ----------
     flat : ndarray of shape (n_features, n_samples)
         Values.
-    valid, missing
+    valid, missing : ndarray of bool or None, list of (ndarray of bool or None)
         What `valid_rows` returns.
     dtype : dtype-like
         A float dtype.
