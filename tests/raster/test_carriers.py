@@ -253,3 +253,29 @@ def test_values_must_fit_their_grid() -> None:
 def test_five_dimensions_are_refused() -> None:
     with pytest.raises(GridError, match="select along the others"):
         pw.unwrap(xr.DataArray(np.zeros((1, 1, 1, 2, 2)), dims=("a", "b", "c", "y", "x")))
+
+
+def test_a_dataset_of_other_axes_must_be_selected_first(raster: xr.DataArray) -> None:
+    mixed = xr.Dataset({"a": raster[0].drop_vars("band"), "b": raster[1].drop_vars("band").expand_dims(level=2)})
+    with pytest.raises(GridError, match="do not all have the dimensions"):
+        pw.unwrap(mixed)
+
+
+def test_a_map_of_a_dataset_with_one_array_of_bands_is_a_variable(raster: xr.DataArray) -> None:
+    dataset = raster.to_dataset(name="reflectance")
+    unwrapped = pw.unwrap(dataset)
+    made = pw.rewrap(pw.Raster(unwrapped.values[0], unwrapped.grid, name="predict"), like=dataset)
+    assert list(made.data_vars) == ["predict"]
+    nameless = pw.rewrap(
+        pw.Raster(unwrapped.values[:2], unwrapped.grid), like=dataset.to_dataarray("v").isel(v=0).to_dataset(dim="band")
+    )
+    assert list(nameless.data_vars) == ["band_1", "band_2"]
+
+
+def test_a_dataset_without_rasters_is_none() -> None:
+    assert not pw.is_raster(xr.Dataset({"a": ("x", [1.0])}))
+    assert not pw.is_raster(xr.Dataset({"a": (("y", "x"), [["text"]])}))
+
+
+def test_a_lazy_dataset_stays_lazy(raster: xr.DataArray) -> None:
+    assert pw.unwrap(raster.to_dataset(dim="band").chunk({"x": 20})).is_lazy
