@@ -110,18 +110,16 @@ def test_a_class_of_fewer_pixels_than_folds_is_told(training: Training) -> None:
     assert results[0].problem == "class bog has 1 pixels, too few for 2 folds: drop it, or lower the number of folds"
 
 
+def test_a_polygon_that_holds_a_whole_class_is_told(training: Training) -> None:
+    X, y = training
+    results = compare_folds(tree(), X.with_groups(y == "water"), y, pw.SpatialBlockGroupKFold(2, block_size=200))
+    assert "single class" in results[1].problem
+
+
 def test_a_fold_with_a_single_class_to_learn_from_is_told(training: Training) -> None:
     X, y = training
     results = compare_folds(tree(), X, y, pw.SpatialBlockGroupKFold(2, block_size=400))
     assert "single class" in results[2].problem
-
-
-def test_groups_that_leave_a_fold_empty_are_told(training: Training) -> None:
-    X, y = training
-    lopsided = X.with_groups(np.arange(len(X)) == 0)
-    results = compare_folds(tree(), lopsided, y, pw.SpatialBlockGroupKFold(2, block_size=200))
-    assert not results[1].problem
-    assert results[1].scores["accuracy"].shape == (2,)
 
 
 def test_the_disclaimer_tells_cross_validation_from_design_based_accuracy() -> None:

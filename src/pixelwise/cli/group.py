@@ -14,7 +14,7 @@ from pixelwise.cli.demo import demo
 from pixelwise.cli.info import info
 from pixelwise.cli.predict import predict
 from pixelwise.cli.train import train
-from pixelwise.errors import PixelwiseError, PixelwiseWarning
+from pixelwise.errors import PixelwiseError
 from pixelwise.version import __version__
 
 __all__ = ["main"]
@@ -31,7 +31,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("default", PixelwiseWarning)
+            # Those that speak to users: ours are among them, and so are scikit-learn's of models that did not converge.
+            warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from pixelwise.artifact import save_artifact
 from pixelwise.cli.options import IndexType, LimitType, check_free
 from pixelwise.display.furniture import metres_per_x, round_length
+from pixelwise.errors import LabelError
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold
 from pixelwise.model_selection.comparison import NOT_DESIGN_BASED, FoldScores, compare_folds
@@ -160,6 +161,8 @@ def _report_pixels(X: PixelTable, y: np.ndarray, task: str, places: str) -> dict
         click.echo(f"target from {low:g} to {high:g}, median {middle:g}")
         return {"n": len(y), "minimum": low, "median": middle, "maximum": high}
     names, counts = np.unique(y, return_counts=True)
+    if len(names) < 2:
+        raise LabelError(f"all {len(y)} labelled pixels are of class {names[0]}: a classifier needs two classes or more")
     width = max(len(str(name)) for name in names)
     for name, count in zip(names, counts, strict=True):
         n = len(np.unique(X.groups[y == name]))

@@ -49,13 +49,10 @@ def new_axes(width: float, height: float) -> Axes:
     DependencyMissingError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise DependencyMissingError(
-            "figures need matplotlib: install it with `python -m pip install 'pixelwise[plot]'`"
-        ) from error
+    check_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure.add_axes((0, 0, 1, 1))

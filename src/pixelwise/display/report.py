@@ -152,6 +152,11 @@ class MapReport:
         Returns
         -------
         pathlib.Path
+
+        Raises
+        ------
+        OSError
+            If it cannot be written there.
         """
         place, text = Path(path), self.to_html()
         with staged(place) as folder:

@@ -189,13 +189,8 @@ def _folds(
                 f"class {rare} has {counts.min()} pixels, too few for {n} folds: drop it, or lower the number of folds"
             )
     folds = list(splitter.split(X, y, groups))
-    for train, test in folds:
-        if not len(test) or not len(train):
-            raise FoldError(f"{n} folds leave one of them empty: lower the number of folds")
-        if classes and len(np.unique(y[train])) < 2:
-            raise FoldError(
-                f"{n} folds leave one of them a single class to learn from: lower the number of folds, or label more places"
-            )
+    if classes and min(len(np.unique(y[train])) for train, _ in folds) < 2:
+        raise FoldError(f"one of {n} folds would leave a single class to learn from: lower their number, or label more places")
     return folds
 
 
