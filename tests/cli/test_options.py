@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelwise.cli.options import check_free, progress_bar
+from pixelwise.cli.options import LimitType, check_free, progress_bar
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -14,6 +14,11 @@ def test_a_progress_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, termin
     assert progress_bar(None) is terminal
     assert progress_bar(True)
     assert not progress_bar(False)
+
+
+def test_a_limit_is_a_number_or_the_smallest_class() -> None:
+    assert LimitType().convert("120", None, None) == 120
+    assert LimitType().convert("smallest", None, None) == "smallest"
 
 
 def test_a_free_name_in_a_folder_that_exists_is_fine(tmp_path: Path) -> None:

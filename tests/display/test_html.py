@@ -14,7 +14,11 @@ def test_text_before_between_and_after_elements_keeps_its_place() -> None:
 
 
 def test_control_characters_are_replaced() -> None:
-    assert render(element("p", "a\x00b\x1bc\nd")) == "<p>a\ufffdb\ufffdc\nd</p>"
+    assert render(element("p", "a\x00b\x1bc\nd\ud800")) == "<p>a\ufffdb\ufffdc\nd\ufffd</p>"
+
+
+def test_letters_and_spaces_of_every_script_stay() -> None:
+    assert render(element("p", "森林\u3000дж\u00a0±\u200d")) == "<p>森林\u3000дж\u00a0±\u200d</p>"
 
 
 def test_a_picture_holds_its_image_and_says_what_it_shows() -> None:

@@ -42,9 +42,11 @@ def test_a_lazy_raster_is_computed(scene: Path) -> None:
     assert isinstance(preview(pw.open_raster(scene, chunks=20), most=20).values, np.ndarray)
 
 
-def test_a_file_that_is_cut_short_is_told(scene: Path, tmp_path: Path) -> None:
-    cut = tmp_path / "cut.tif"
-    cut.write_bytes(scene.read_bytes()[:20_000])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_that_is_cut_short_is_told(raster: xr.DataArray, tmp_path: Path, share: float) -> None:
+    cut = pw.write_raster(raster, tmp_path / "cut.tif")
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(RasterReadError, match=r"cut\.tif"):
         preview(cut)
 

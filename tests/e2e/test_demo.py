@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 import pixelwise as pw
 from pixelwise.cli import main
 from pixelwise.demo import Demo, run_demo
+from pixelwise.demo.steps import _timed
 from pixelwise.errors import PixelwiseWarning
 
 CLASSES = ["farm", "forest", "meadow", "residential", "water"]
@@ -112,6 +114,33 @@ def test_small_classes_can_be_merged(tmp_path: Path) -> None:
         demo.take_pixels()
     assert np.unique(demo.y).tolist() == sorted([*CLASSES, "other"])
     assert demo.samples[-1] == ("other", 120, 13161, 50)
+
+
+def test_what_a_library_warns_of_goes_on_to_the_user(tmp_path: Path) -> None:
+    def step() -> str:
+        warnings.warn("mind the gap", UserWarning, stacklevel=1)
+        return "done"
+
+    demo = Demo(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with pytest.warns(UserWarning, match="mind the gap"):
+            assert _timed(demo, "step", step) == ("done", [])
+    assert demo.notes == []
+
+
+def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_steps(out: Path, *, progress: bool, **options: object) -> Demo:
+        assert not progress
+        made = Demo(out, **options)
+        made.files["report"] = out / "report.html"
+        assert (made.buffer, made.n_splits, made.memory, made.small_classes) == (-10, 3, "1GB", "merge")
+        return made
+
+    monkeypatch.setattr("pixelwise.cli.demo.run_demo", without_steps)
+    options = ["--buffer", "-10", "--folds", "3", "--memory", "1GB", "--small-classes", "merge", "--no-progress"]
+    done = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), *options])
+    assert done.output == f"report: {tmp_path / 'report.html'}\n"
 
 
 def test_the_command_tells_when_the_folder_cannot_be_made(tmp_path: Path) -> None:

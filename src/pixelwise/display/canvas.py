@@ -79,7 +79,7 @@ def axes_of(ax: Any, aspect: float, width: float = 9.6) -> tuple[Axes, Figure]:
     return ax, ax.figure
 
 
-def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
+def png_bytes(figure: Figure, dpi: int = _DPI, margin: float = 0.15) -> bytes:
     """Return a figure as a PNG, cut to what is drawn.
 
     Parameters
@@ -88,6 +88,8 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
         What to save.
     dpi : int
         Pixels of an inch.
+    margin : float, default=0.15
+        Inches left round what is drawn.
 
     Returns
     -------
@@ -97,5 +99,5 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
     with warnings.catch_warnings():
         # A class may be named in a script that matplotlib's own font lacks; the map is right all the same.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.02, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=margin, metadata={"Software": None})
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, tostring
 
@@ -48,8 +49,10 @@ def element(tag: str, *children: Child, **attributes: str) -> Element:
 
 
 def _clean(text: str) -> str:
-    """Return text without the control characters that no page may hold."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+    """Return text without the control characters and half surrogates that no page may hold."""
+    return "".join(
+        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\n\t" else letter for letter in text
+    )
 
 
 def render(made: Element) -> str:

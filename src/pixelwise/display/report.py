@@ -27,6 +27,8 @@ __all__ = ["MapReport"]
 
 #: Figures that stand side by side: inches wide, and dots an inch for twice the pixels that they take on most screens.
 _WIDTH, _DPI = 6.4, 200
+#: The page has margins of its own.
+_MARGIN = 0.02
 _FOLDS = (
     "One model, one set of training pixels, three ways to hold pixels out. "
     "Each dot is the score of a fold, and the stroke is their mean."
@@ -180,8 +182,10 @@ class MapReport:
         colors = {name: self.map.colors[code] for code, name in self.map.classes.items()}
         pair = element(
             "div",
-            picture(png_bytes(drawn.figure_, _DPI), f"Map of the classes {', '.join(colors)}.", "Predicted classes."),
-            picture(png_bytes(seen.figure_, _DPI), "The same place in true colour.", "The scene in true colour, stretched."),
+            picture(png_bytes(drawn.figure_, _DPI, _MARGIN), f"Map of the classes {', '.join(colors)}.", "Predicted classes."),
+            picture(
+                png_bytes(seen.figure_, _DPI, _MARGIN), "The same place in true colour.", "The scene in true colour, stretched."
+            ),
             class_="pair",
         )
         lead = "Each pixel has the class that the model gives it; beside it, the scene that the model saw."
@@ -229,7 +233,9 @@ class MapReport:
         return _section(
             "Where the training pixels are",
             _DOTS,
-            picture(png_bytes(drawn.figure_), "Map of the folds: dots in the colour of the fold that tests them."),
+            picture(
+                png_bytes(drawn.figure_, margin=_MARGIN), "Map of the folds: dots in the colour of the fold that tests them."
+            ),
             _legend(self.folds.legend(), "Folds and their colours"),
             table(head, rows, caption="Training pixels of each class"),
         )
