@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ Run = Callable[..., Result]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Call the command in a folder of its own; output and errors come apart."""
     monkeypatch.chdir(tmp_path)
+    # Before click 8.2 the two are kept apart on demand only.
+    options = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    runner = CliRunner(**options)
 
     def call(*arguments: Any) -> Result:
-        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+        return runner.invoke(main, [str(argument) for argument in arguments])
 
     return call
 

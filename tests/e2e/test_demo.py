@@ -147,11 +147,11 @@ def test_the_command_tells_when_the_folder_cannot_be_made(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     done = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "file" / "folder")])
     assert done.exit_code == 1
-    assert done.stderr.startswith("error: ")
+    assert done.output.startswith("error: ")
 
 
 def test_the_command_tells_when_the_data_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     done = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert done.exit_code == 1
-    assert "python -m pip install" in done.stderr
+    assert "python -m pip install" in done.output

@@ -30,7 +30,7 @@ class _Store:
 
 
 class PixelTable:
-    """A lazy, row-indexable table of pixels of one raster or many: (n_pixels, n_bands).
+    """A row-indexable table of pixels of one raster or many, (n_pixels, n_bands), whose views are lazy.
 
     Indexing rows gives a view that copies nothing, so cross-validation costs an index a fold; `numpy.asarray` gathers the
     values. Each row knows its
