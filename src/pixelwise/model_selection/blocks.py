@@ -29,8 +29,8 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
     accuracy.
 
     Blocks are anchored to the CRS, not to the sample: the same place is in the same block on every run. On a geographic CRS
-    they are rows of equal height along
-    the meridian, cut along each row's own parallel, so that their sides are metres on the sphere everywhere.
+    they are rows of equal height along the meridian, cut along each row's own parallel, so that their sides are metres on the
+    sphere everywhere.
 
     Parameters
     ----------

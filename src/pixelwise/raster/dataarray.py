@@ -30,8 +30,7 @@ def grid_of(obj: Any) -> Grid:
     """Return the grid of a DataArray or Dataset.
 
     The coordinates decide, because a stored transform goes stale when an array is sliced; the stored one is taken where the
-    two agree, since
-    it is exact.
+    two agree, since it is exact.
 
     Parameters
     ----------

@@ -264,8 +264,7 @@ def open_raster(source: Any, chunks: Any = None, *, grid: Grid | None = None, re
     """Open a raster as a DataArray with axes (band, y, x).
 
     Values keep the file's dtype, and its nodata is declared on the array (``raster.rio.nodata``). A file whose missing pixels
-    are told
-    by a mask, an alpha band, or another nodata in each band is read as floats with NaN.
+    are told by a mask, an alpha band, or another nodata in each band is read as floats with NaN.
 
     Parameters
     ----------

@@ -55,8 +55,7 @@ def extract_pixels(
         Several may lie on different grids and in different CRSs; their bands are matched by name where they have names.
     labels : GeoDataFrame, path of a vector file, label raster, or list of them
         Polygons or points, reprojected to the raster; or rasters of one band, warped to it with nearest neighbour where their
-        grids differ.
-        One vector source may serve many rasters.
+        grids differ. One vector source may serve many rasters.
     column : str or None
         Column of the vector labels that holds the label; needed for them.
     all_touched : bool, default=False
@@ -67,8 +66,7 @@ def extract_pixels(
         Labels that mean "not labelled".
     nan : NanPolicy or str, default="drop"
         "drop" leaves out pixels that lack a band; "propagate" keeps them, with NaN, while any band is there. A band without a
-        single valid pixel is
-        reported and does not count.
+        single valid pixel is reported and does not count.
     max_per_class : int, "smallest" or None
         Most pixels of a class, drawn at random; "smallest" balances all classes to the smallest.
     min_pixels : int, default=0
@@ -84,8 +82,7 @@ def extract_pixels(
     -------
     X : PixelTable of shape (n_pixels, n_bands)
         ``X.groups`` is the row number of the polygon or point in the vector labels (numbered on across several sources); with
-        label
-        rasters, the number of the raster.
+        label rasters, the number of the raster.
     y : ndarray of shape (n_pixels,)
         The labels. Pixels come in row-major order; points in their own order, one row a point.
 

@@ -130,8 +130,7 @@ def find_in_vector(grid: Grid, features: gpd.GeoDataFrame, all_touched: bool) ->
     """Find the pixels under polygons, lines and points.
 
     A pixel under features of different labels is ambiguous: it is left out, and a warning counts such pixels. If all features
-    are points, each
-    gives one row, in their order.
+    are points, each gives one row, in their order.
 
     Parameters
     ----------

@@ -47,9 +47,7 @@ class ToPixelMajor(Layout):
     >>> import numpy as np, pixelwise as pw
     >>> pw.ToPixelMajor()(np.arange(12).reshape(3, 2, 2))
     array([[ 0,  4,  8],
-           [ 1,  5,  9],
-           [ 2,  6, 10],
-           [ 3,  7, 11]])
+           [ 1,  5,  9], [ 2,  6, 10], [ 3,  7, 11]])
     """
 
     def __call__(self, raster: Any) -> np.ndarray:

@@ -38,16 +38,14 @@ class NanPolicy:
     """What counts as missing, and what happens to pixels that lack data.
 
     Declared nodata, NaN, infinities and other floats beyond 1e30, masks, `sentinels` and values outside `valid_range` are all
-    missing. A pixel in which every band is missing is
-    never predicted, whatever the policy.
+    missing. A pixel in which every band is missing is never predicted, whatever the policy.
 
     Parameters
     ----------
     on_input : {"mask", "drop", "propagate", "raise", "impute", "auto"}, default="mask"
         What happens to pixels with missing bands. "mask" and "drop": not fitted on, and written as fill. "propagate": given to
-        the
-        estimator as NaN. "impute": filled as `impute` says. "raise": an error. "auto": "propagate" for estimators that take
-        NaN, else "mask".
+        the estimator as NaN. "impute": filled as `impute` says. "raise": an error. "auto": "propagate" for estimators that
+        take NaN, else "mask".
     on_output : {"fill", "raise", "propagate"}, default="fill"
         What happens to predictions that are not finite.
     on_label : {"drop", "raise"}, default="drop"
@@ -159,8 +157,7 @@ def missing_values(
     -------
     list of tuple of scalar
         NaN, infinities and extreme floats are missing anyway and not among them: such fills are often declared with fewer
-        digits than they
-        are stored with.
+        digits than they are stored with.
 
     Raises
     ------

@@ -33,9 +33,8 @@ class PixelTable:
     """A row-indexable table of pixels of one raster or many, (n_pixels, n_bands), whose views are lazy.
 
     Indexing rows gives a view that copies nothing, so cross-validation costs an index a fold; `numpy.asarray` gathers the
-    values. Each row knows its
-    scene, its pixel, its coordinates and the label feature (polygon, point or raster) that it came from. Made by
-    `extract_pixels`, or `from_values`.
+    values. Each row knows its scene, its pixel, its coordinates and the label feature (polygon, point or raster) that it came
+    from. Made by `extract_pixels`, or `from_values`.
 
     Parameters
     ----------
