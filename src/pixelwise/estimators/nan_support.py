@@ -65,7 +65,10 @@ def expects_nan(estimator: Any, family: EstimatorFamily) -> bool:
         if type(step).__module__.startswith("sklearn.impute"):
             return True
         try:
-            allowed = bool(get_tags(step).input_tags.allow_nan)
+            with warnings.catch_warnings():
+                # scikit-learn 1.6 answers for an estimator without tags, and deprecates it.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                allowed = bool(get_tags(step).input_tags.allow_nan)
         # An estimator from before scikit-learn's tags says nothing.
         except AttributeError:
             return False
