@@ -12,6 +12,7 @@ __all__ = [
     "DependencyMissingError",
     "FillValueError",
     "FoldError",
+    "FoldWarning",
     "GridError",
     "LabelError",
     "MemoryBudgetError",
@@ -103,3 +104,7 @@ class PixelwiseWarning(UserWarning):
 
 class MissingDataWarning(PixelwiseWarning):
     """Data is missing in a way that changes the result: a wholly-nodata band, a fill that nobody declared."""
+
+
+class FoldWarning(PixelwiseWarning):
+    """Folds can be made, but their scores would mislead: a class is never trained on, or never tested."""

@@ -97,7 +97,7 @@ def test_coordinates_come_from_many_places(scene: Path, polygons: Path, kind: st
         "groups": (np.asarray(X), X.xy, 32633),
     }[kind]
     wanted = pw.SpatialBlockGroupKFold(3, 100).fold_ids(X)
-    assert np.array_equal(pw.SpatialBlockGroupKFold(3, 100, crs=crs).fold_ids(data, groups), wanted)
+    assert np.array_equal(pw.SpatialBlockGroupKFold(3, 100, crs=crs).fold_ids(data, groups=groups), wanted)
 
 
 def test_ids_are_blocks_that_are_known_already(scene: Path, polygons: Path) -> None:
@@ -155,7 +155,7 @@ XY = np.arange(20.0).reshape(10, 2) * 1000
         ({"block_size": 10, "assignment": "best"}, XY, XY, "'equal_count', 'random'"),
         ({"block_size": 10}, XY, None, "does not say where its rows are"),
         ({"block_size": 10}, XY, XY[:5], "groups has 5 rows, and X has 10"),
-        ({"block_size": 10}, XY, np.zeros((10, 3)), "block ids of shape"),
+        ({"block_size": 10}, XY, np.zeros((10, 3)), "give groups of shape"),
         ({"block_size": 10}, XY, np.where(XY == 6000, np.nan, XY), "1 of 10 rows have no coordinates, the first is row 3"),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_makes_no_folds_says_why(options: dict[str, Any], data: Any, groups
         list(pw.SpatialBlockGroupKFold(**options).split(data, groups=groups))
 
 
-def test_polygons_are_taken_at_a_point_inside() -> None:
+def test_polygons_are_taken_at_their_middle() -> None:
     boxes = gpd.GeoDataFrame(geometry=gpd.points_from_xy([0, 500], [0, 500]).buffer(10), crs=32633)
     assert len(set(pw.SpatialBlockGroupKFold(2, 100).block_ids(boxes))) == 2
 

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 import pixelwise as pw
+from pixelwise.errors import FoldWarning
 from pixelwise.model_selection.comparison import NOT_DESIGN_BASED, compare_folds
 from pixelwise.table.pixels import PixelTable
 
@@ -106,7 +107,8 @@ def test_a_class_of_fewer_pixels_than_folds_is_told(training: Training) -> None:
     X, y = training
     rare = y.copy()
     rare[0] = "bog"
-    results = compare_folds(tree(), X, rare, pw.SpatialBlockGroupKFold(2, block_size=200))
+    with pytest.warns(FoldWarning, match="bog in fold"):
+        results = compare_folds(tree(), X, rare, pw.SpatialBlockGroupKFold(2, block_size=200))
     assert results[0].problem == "class bog has 1 pixels, too few for 2 folds: drop it, or lower the number of folds"
 
 
@@ -118,7 +120,8 @@ def test_a_polygon_that_holds_a_whole_class_is_told(training: Training) -> None:
 
 def test_a_fold_with_a_single_class_to_learn_from_is_told(training: Training) -> None:
     X, y = training
-    results = compare_folds(tree(), X, y, pw.SpatialBlockGroupKFold(2, block_size=400))
+    with pytest.warns(FoldWarning, match="2 of 2 classes lie in one fold"):
+        results = compare_folds(tree(), X, y, pw.SpatialBlockGroupKFold(2, block_size=400))
     assert "single class" in results[2].problem
 
 

@@ -1,27 +1,78 @@
-"""SpatialBlockGroupKFold: whole blocks of land go to one fold."""
+"""SpatialBlockGroupKFold and SpatialBlockShuffleSplit: whole blocks of land are tested together."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from rasterio.crs import CRS
-from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from pixelwise.errors import CRSError, FoldError
-from pixelwise.model_selection.places import coordinates_of
-from pixelwise.raster.grid import EARTH_RADIUS, metres_per_unit
-from pixelwise.table.pixels import PixelTable
+from pixelwise.errors import CRSError, FoldError, FoldWarning
+from pixelwise.model_selection.assignment import ASSIGNMENTS, class_codes, folds_of_blocks
+from pixelwise.model_selection.shapes import SHAPES, cells_of
+from pixelwise.model_selection.splitter import SpatialSplitter, check_folds, check_groups
 
-__all__ = ["SpatialBlockGroupKFold"]
+__all__ = ["SpatialBlockGroupKFold", "SpatialBlockShuffleSplit"]
 
-_ASSIGNMENTS = ("equal_count", "random")
+_SIZED = ("square", "hexagon", "rows", "columns")
 
 
-class SpatialBlockGroupKFold(BaseCrossValidator):
-    """K-fold cross-validation in which square blocks of land stay whole.
+class _BlockSplitter(SpatialSplitter):
+    """Splitters whose folds are made of blocks."""
+
+    block_size: float | None
+    shape: Any
+    offset: tuple[float, float]
+    n_clusters: int | None
+    random_state: Any
+
+    def block_ids(self, X: Any, groups: Any = None) -> np.ndarray:
+        """Return the block that each row lies in.
+
+        Parameters
+        ----------
+        X, groups : object
+            As for `split`.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Ids that tell blocks apart.
+        """
+        return self._blocks(X, groups)[0]
+
+    def _blocks(self, X: Any, groups: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the block of each row, and the cell (column, row) of each block."""
+        check_groups(X, groups, wanted=("(n,) with block ids", "(n, 2) with coordinates"))
+        if groups is not None and np.ndim(groups) == 1:
+            names, block = np.unique(np.asarray(groups), return_inverse=True)
+            return np.ravel(block), np.column_stack([np.arange(len(names)), np.zeros(len(names), np.int64)])
+        size = self.block_size
+        sized = isinstance(self.shape, str) and self.shape in _SIZED
+        if sized and (not isinstance(size, int | float | np.number) or not 0 < size < np.inf):
+            raise FoldError(f"block_size={size!r}: give the side of a block in metres, such as block_size=10_000")
+        xy, crs = self._places(X, groups)
+        if sized and crs is None:
+            _refuse_degrees(xy)
+        cells, block = np.unique(
+            cells_of(
+                self.shape, xy, crs, size=float(size or 0), offset=self.offset,
+                n_clusters=self.n_clusters or self.n_splits, random_state=self.random_state,
+            ),
+            axis=0, return_inverse=True,
+        )  # fmt: skip
+        return np.ravel(block), cells
+
+    def _remedy(self) -> str:
+        if isinstance(self.shape, str) and self.shape in SHAPES:
+            return f"make block_size={self.block_size} smaller" if self.shape != "kmeans" else "raise n_clusters"
+        return "give more polygons"
+
+
+class SpatialBlockGroupKFold(_BlockSplitter):
+    """K-fold cross-validation in which blocks of land stay whole.
 
     Neighbouring pixels are alike, so random folds test a model on what it has nearly seen. Blocks keep neighbours together:
     the score tells how
@@ -37,24 +88,39 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
     n_splits : int, default=5
         Number of folds.
     block_size : float
-        Side of a block in metres. Choose it no smaller than the distance over which the model's errors are alike.
+        Metres: the side of a square, the width of a row or column, the distance between opposite sides of a hexagon. Choose
+        it no smaller than the distance over which the model's errors are alike.
+    shape : {"square", "hexagon", "rows", "columns", "kmeans"}, GeoDataFrame or path, default="square"
+        What a block is; "kmeans" makes compact clusters of the samples, and polygons are blocks themselves.
+    assignment : {"equal_count", "random", "systematic", "checkerboard", "balanced", "stratified"}, default="equal_count"
+        How blocks go to folds: largest first to the fold with the fewest samples; at random in equal numbers; in rows from
+        the top left, one after the other; in two colours; as the best of 100 random draws by how evenly classes (or
+        quartiles of a number) are spread over folds [2]_; or greedily, so that each fold has all classes in the same shares.
+    buffer : float, default=0.0
+        Metres around test samples in which no sample is trained on.
+    radius : float, default=0.0
+        Metres around test samples in which all samples are tested, too. Folds then overlap.
     offset : (float, float), default=(0.0, 0.0)
         Metres by which the blocks are shifted in x and y.
-    assignment : {"equal_count", "random"}, default="equal_count"
-        How blocks go to folds: largest first to the fold with the fewest samples, or at random in equal numbers.
+    n_clusters : int or None, default=None
+        Number of clusters of "kmeans"; None takes one a fold.
     crs : object or None, default=None
         CRS of coordinates that do not bring their own.
     random_state : int, RandomState or None, default=None
-        Seed of the random assignment.
+        Seed of "random", "balanced" and "kmeans".
 
     See Also
     --------
+    suggest_block_size : Finds a size.
+    KNNDMSplit : Folds as hard as the prediction of a map.
     sklearn.model_selection.GroupKFold : The same for groups that are known already.
 
     References
     ----------
     .. [1] Roberts, D. R. et al. (2017): Cross-validation strategies for data with temporal, spatial, hierarchical, or
        phylogenetic structure. Ecography 40, 913-929.
+    .. [2] Valavi, R. et al. (2019): blockCV: an R package for generating spatially or environmentally separated folds.
+       Methods in Ecology and Evolution 10, 225-232.
 
     Examples
     --------
@@ -64,48 +130,43 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
     >>> blocks = pw.SpatialBlockGroupKFold(n_splits=3, block_size=150)
     >>> [len(test) for _, test in blocks.split(X, y)]
     [400, 400, 400]
+    >>> apart = pw.SpatialBlockGroupKFold(3, block_size=150, shape="hexagon", assignment="balanced", buffer=30, random_state=0)
+    >>> [len(train) + len(test) < len(X) for train, test in apart.split(X, y)]
+    [True, True, True]
     >>> places = np.array([[0, 0], [10, 10], [120, 0], [130, 10]])
     >>> [test.tolist() for _, test in pw.SpatialBlockGroupKFold(2, block_size=100).split(places, groups=places)]
     [[0, 1], [2, 3]]
     """
-
-    __metadata_request__split = {"groups": True}  # noqa: RUF012
 
     def __init__(
         self,
         n_splits: int = 5,
         block_size: float | None = None,
         *,
-        offset: tuple[float, float] = (0.0, 0.0),
+        shape: Any = "square",
         assignment: str = "equal_count",
+        buffer: float = 0.0,
+        radius: float = 0.0,
+        offset: tuple[float, float] = (0.0, 0.0),
+        n_clusters: int | None = None,
         crs: Any = None,
         random_state: Any = None,
     ) -> None:
         self.n_splits = n_splits
         self.block_size = block_size
-        self.offset = offset
+        self.shape = shape
         self.assignment = assignment
+        self.buffer = buffer
+        self.radius = radius
+        self.offset = offset
+        self.n_clusters = n_clusters
         self.crs = crs
         self.random_state = random_state
 
     @property
     def shuffle(self) -> bool:
         """Whether the folds are drawn at random; halving searches refuse those that are, and have no seed."""
-        return self.assignment == "random"
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Not used.
-
-        Returns
-        -------
-        int
-        """
-        return self.n_splits
+        return self.assignment in ("random", "balanced") or (isinstance(self.shape, str) and self.shape == "kmeans")
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the rows of training and test of each fold.
@@ -113,9 +174,10 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
         Parameters
         ----------
         X : PixelTable, GeoDataFrame, DataFrame with a (y, x) index, or array
-            The samples; they say where they are, unless `groups` does.
-        y : object
-            Not used.
+            The samples; they say where they are, unless `groups` does. Distances between polygons of a GeoDataFrame are those
+            between their edges.
+        y : array-like of shape (n,) or None
+            Labels or targets, for assignments that balance them.
         groups : array-like of shape (n, 2), or (n,), or None
             Coordinates, or ids of blocks that are known already; None takes the places from X.
 
@@ -126,102 +188,173 @@ class SpatialBlockGroupKFold(BaseCrossValidator):
         Raises
         ------
         FoldError
-            If there are fewer blocks than folds, or nothing says where the samples are.
+            If there are fewer blocks than folds, a fold loses all its training rows, or nothing says where the samples are.
         CRSError
             If the CRS is not known, so that metres mean nothing.
-        """
-        fold = self.fold_ids(X, groups)
-        for number in range(self.n_splits):
-            test = fold == number
-            yield np.flatnonzero(~test), np.flatnonzero(test)
 
-    def fold_ids(self, X: Any, groups: Any = None) -> np.ndarray:
+        Warns
+        -----
+        FoldWarning
+            If a class lies in one fold only.
+        """
+        fold = self.fold_ids(X, y, groups)
+        _warn_of_lone_classes(fold, y, self._remedy())
+        yield from self._apart((fold == number for number in range(self.n_splits)), X, groups)
+
+    def fold_ids(self, X: Any, y: Any = None, groups: Any = None) -> np.ndarray:
         """Return the fold in which each row is tested.
 
         Parameters
         ----------
-        X, groups : object
+        X, y, groups : object
             As for `split`.
 
         Returns
         -------
         ndarray of int, shape (n,)
         """
-        if int(self.n_splits) != self.n_splits or self.n_splits < 2:
-            raise FoldError(f"n_splits={self.n_splits!r}: cross-validation needs at least 2 folds")
-        if self.assignment not in _ASSIGNMENTS:
-            raise FoldError(f"assignment={self.assignment!r} is not known: choose one of {', '.join(map(repr, _ASSIGNMENTS))}")
-        blocks, counts = np.unique(self.block_ids(X, groups), return_inverse=True, return_counts=True)[1:]
-        if len(counts) < self.n_splits:
+        check_folds(self.n_splits)
+        if self.assignment not in ASSIGNMENTS:
+            raise FoldError(f"assignment={self.assignment!r} is not known: choose one of {', '.join(map(repr, ASSIGNMENTS))}")
+        block, cells = self._blocks(X, groups)
+        if len(cells) < self.n_splits:
             raise FoldError(
-                f"{len(counts)} blocks cannot make {self.n_splits} folds: "
-                f"make block_size={self.block_size} smaller, or n_splits",
-                n_blocks=len(counts),
+                f"{len(cells)} blocks cannot make {self.n_splits} folds: {self._remedy()}, or lower n_splits",
+                n_blocks=len(cells),
                 n_splits=self.n_splits,
             )
-        fold_of = np.empty(len(counts), int)
-        if self.assignment == "random":
-            order = check_random_state(self.random_state).permutation(len(counts))
-            fold_of[order] = np.arange(len(counts)) % self.n_splits
-        else:
-            filled = np.zeros(self.n_splits, int)
-            for block in np.argsort(-counts, kind="stable"):
-                fold_of[block] = np.argmin(filled)
-                filled[fold_of[block]] += counts[block]
-        return fold_of[blocks]
+        fold = folds_of_blocks(self.assignment, block, cells, y, self.n_splits, self.random_state)
+        return np.asarray(fold[block])
 
-    def block_ids(self, X: Any, groups: Any = None) -> np.ndarray:
-        """Return the block that each row lies in.
+
+class SpatialBlockShuffleSplit(_BlockSplitter):
+    """Random splits into training and test blocks, as many as wanted.
+
+    As `SpatialBlockGroupKFold`, but each split draws its test blocks anew, so that their number and their share are free of
+    each other. Test sets of different splits overlap.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of splits.
+    block_size : float
+        Metres, as for `SpatialBlockGroupKFold`.
+    test_size : float or int, default=0.2
+        Share of blocks that are tested, or their number.
+    shape, buffer, radius, offset, n_clusters, crs : object
+        As for `SpatialBlockGroupKFold`.
+    random_state : int, RandomState or None, default=None
+        Seed of the draw.
+
+    See Also
+    --------
+    sklearn.model_selection.GroupShuffleSplit : The same for groups that are known already.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> X, y = pw.extract_pixels(scene, polygons, column="class")
+    >>> cv = pw.SpatialBlockShuffleSplit(3, block_size=100, test_size=0.25, random_state=0)
+    >>> [len(set(cv.block_ids(X)[test])) for _, test in cv.split(X, y)]
+    [6, 6, 6]
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 10,
+        block_size: float | None = None,
+        *,
+        test_size: float = 0.2,
+        shape: Any = "square",
+        buffer: float = 0.0,
+        radius: float = 0.0,
+        offset: tuple[float, float] = (0.0, 0.0),
+        n_clusters: int | None = None,
+        crs: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits = n_splits
+        self.block_size = block_size
+        self.test_size = test_size
+        self.shape = shape
+        self.buffer = buffer
+        self.radius = radius
+        self.offset = offset
+        self.n_clusters = n_clusters
+        self.crs = crs
+        self.random_state = random_state
+
+    shuffle = True
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows of training and test of each split.
 
         Parameters
         ----------
-        X, groups : object
-            As for `split`.
+        X, y, groups : object
+            As for `SpatialBlockGroupKFold.split`; y is not used.
 
-        Returns
-        -------
-        ndarray of int, shape (n,)
-            Ids that tell blocks apart.
+        Yields
+        ------
+        train, test : ndarray of int
+
+        Raises
+        ------
+        FoldError
+            If no block would be left for training or for test.
         """
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
-        if groups is not None and len(groups) != n:
-            raise FoldError(f"groups has {len(groups)} rows, and X has {n}: give one for each sample")
-        if groups is not None and np.ndim(groups) == 1:
-            return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1])
-        if groups is not None and np.shape(groups)[1:] != (2,):
+        n_splits: Any = self.n_splits
+        if not isinstance(n_splits, int | np.integer) or n_splits < 1:
+            raise FoldError(f"n_splits={n_splits!r}: give the number of splits, 1 or more")
+        block, cells = self._blocks(X, groups)
+        n_test = self._n_test(len(cells))
+        random = check_random_state(self.random_state)
+        chosen = (random.permutation(len(cells))[:n_test] for _ in range(n_splits))
+        yield from self._apart((np.isin(block, blocks) for blocks in chosen), X, groups)
+
+    def _n_test(self, n_blocks: int) -> int:
+        size: Any = self.test_size
+        if isinstance(size, int | np.integer) and not isinstance(size, bool):
+            n_test = int(size)
+        elif isinstance(size, float | np.floating) and 0 < size < 1:
+            n_test = int(np.ceil(size * n_blocks))
+        else:
+            raise FoldError(f"test_size={size!r}: give a share of the blocks between 0 and 1, or their number")
+        if not 0 < n_test < n_blocks:
             raise FoldError(
-                f"groups has shape {np.shape(groups)}: give block ids of shape (n,), or coordinates of shape (n, 2)"
+                f"test_size={size!r} takes {n_test} of {n_blocks} blocks for test: leave at least one on each side, "
+                f"or {self._remedy()}",
+                n_blocks=n_blocks,
             )
-        if not isinstance(self.block_size, int | float | np.number) or not self.block_size > 0:
-            raise FoldError(f"block_size={self.block_size!r}: give the side of a block in metres, such as block_size=10_000")
-        xy, crs = coordinates_of(X, groups, self.crs)
-        _check_metres(xy, crs, needed=groups is None and isinstance(X, PixelTable))
-        cells = np.floor(_in_metres(xy, crs, float(self.block_size), self.offset) / self.block_size).astype(np.int64)
-        return np.ravel(np.unique(cells, axis=0, return_inverse=True)[1])
+        return n_test
 
 
-def _check_metres(xy: np.ndarray, crs: CRS | None, *, needed: bool) -> None:
-    if crs is not None:
-        return
-    if needed:
-        raise CRSError(
-            "X has no CRS, so a block size in metres means nothing: "
-            "set it on the raster (raster.rio.write_crs) or pass crs= to the splitter"
-        )
+def _refuse_degrees(xy: np.ndarray) -> None:
     inside = (np.abs(xy[:, 0]) <= 180) & (np.abs(xy[:, 1]) <= 90)
-    fractions = np.any(xy != np.rint(xy))
-    if inside.all() and fractions and len(xy) > 1:
+    if inside.all() and np.any(xy != np.rint(xy)) and len(xy) > 1:
         raise CRSError(
             "coordinates look like degrees, and no CRS says so: pass crs=4326 to the splitter, or coordinates in metres"
         )
 
 
-def _in_metres(xy: np.ndarray, crs: CRS | None, size: float, offset: tuple[float, float]) -> np.ndarray:
-    """Return coordinates in metres; on a geographic CRS along the meridian, and along the parallel in the middle of the row."""
-    shift = np.asarray(offset, dtype=float)
-    if crs is None or not crs.is_geographic:
-        return np.asarray(xy * metres_per_unit(crs) - shift)
-    y = np.radians(xy[:, 1]) * EARTH_RADIUS - shift[1]
-    middle = ((np.floor(y / size) + 0.5) * size + shift[1]) / EARTH_RADIUS
-    x = np.radians(xy[:, 0]) * EARTH_RADIUS * np.maximum(np.cos(np.clip(middle, -np.pi / 2, np.pi / 2)), 0.0)
-    return np.column_stack([x - shift[0], y])
+def _warn_of_lone_classes(fold: np.ndarray, y: Any, remedy: str) -> None:
+    """Warn of classes that are tested where they were never trained on."""
+    if y is None or np.ndim(y) != 1 or np.asarray(y).dtype.kind == "f":
+        return
+    codes, classes = class_codes(y)
+    if classes is None:
+        return
+    low = np.full(len(classes), np.iinfo(np.int64).max)
+    high = np.full(len(classes), -1)
+    np.minimum.at(low, codes, fold)
+    np.maximum.at(high, codes, fold)
+    lone = np.flatnonzero(low == high)
+    if len(lone):
+        where = ", ".join(f"{classes[number]} in fold {low[number]}" for number in lone[:5])
+        warnings.warn(
+            f"{len(lone)} of {len(classes)} classes lie in one fold, where they are tested by a model that never saw them: "
+            f"{where}; {remedy}, balance the folds with assignment='stratified', or drop or merge the class",
+            FoldWarning,
+            stacklevel=3,
+        )

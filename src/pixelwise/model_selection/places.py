@@ -45,7 +45,8 @@ def coordinates_of(X: Any, coordinates: Any, crs: Any) -> tuple[np.ndarray, CRS 
     elif isinstance(X, PixelTable):
         xy, own = X.xy, X.crs
     elif hasattr(X, "geometry") and hasattr(X, "crs"):
-        centre = X.geometry.representative_point()
+        # A centroid in degrees is none.
+        centre = X.geometry.representative_point() if getattr(X.crs, "is_geographic", True) else X.geometry.centroid
         xy, own = np.column_stack([centre.x, centre.y]), as_crs(X.crs)
     elif list(getattr(getattr(X, "index", None), "names", [])) == ["y", "x"]:
         xy = np.array([(x, y) for y, x in X.index], dtype=float)

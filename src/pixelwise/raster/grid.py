@@ -17,8 +17,8 @@ from pixelwise.errors import CRSError, GridError
 
 __all__ = ["EARTH_RADIUS", "Grid", "as_crs", "crs_name", "metres_per_unit", "pixel_area", "transform_xy"]
 
-#: Mean radius of the earth in metres (IUGG), for great-circle lengths on geographic CRSs.
-EARTH_RADIUS = 6_371_008.8
+#: Mean radius of the earth in metres, rounded as S2 geometry has it, for great-circle lengths on geographic CRSs.
+EARTH_RADIUS = 6_371_010.0
 
 
 def as_crs(value: Any) -> CRS | None:
