@@ -91,10 +91,12 @@ def train(
     partial = name == "hgb"
     model = _model(name, task, indices, NanPolicy("propagate" if partial else "mask", sentinels=fills), seed)
     places, kind = _label_source(labels, column)
+    choices |= {
+        "ignore_label": _labels_like(ignored, kind), "max_per_class": "smallest" if balance else max_per_class,
+    }  # fmt: skip
     X, y = extract_pixels(
         list(rasters), labels if column is not None else [labels] * len(rasters), column, **choices,
-        ignore_label=_labels_like(ignored, kind), nan=NanPolicy("propagate" if partial else "drop", sentinels=fills),
-        max_per_class="smallest" if balance else max_per_class, random_state=seed,
+        nan=NanPolicy("propagate" if partial else "drop", sentinels=fills), random_state=seed,
     )  # fmt: skip
     counts = _report_pixels(X, y, task, places)
     blocks = SpatialBlockGroupKFold(folds, block_size=block_size or _tenth(X))
