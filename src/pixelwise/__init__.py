@@ -2,13 +2,32 @@
 
 from pixelwise import datasets, errors, testing
 from pixelwise.artifact import artifact_info, load_artifact, save_artifact
+from pixelwise.assessment.accuracy import estimate_accuracy
+from pixelwise.assessment.applicability import AreaOfApplicability
+from pixelwise.assessment.design import design_sample
+from pixelwise.display.accuracy import AccuracyDisplay
+from pixelwise.display.applicability import ApplicabilityDisplay
+from pixelwise.display.distances import DistanceDisplay
+from pixelwise.display.folds import SpatialFoldsDisplay
+from pixelwise.display.variogram import VariogramDisplay
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import hookimpl
 from pixelwise.inference.streaming import predict_raster
-from pixelwise.model_selection.blocks import SpatialBlockGroupKFold
+from pixelwise.model_selection.block_size import suggest_block_size
+from pixelwise.model_selection.blocks import SpatialBlockGroupKFold, SpatialBlockShuffleSplit
+from pixelwise.model_selection.buffered import BufferedLeaveOneOut
+from pixelwise.model_selection.fold_report import fold_report
+from pixelwise.model_selection.held_out import cross_val_map
+from pixelwise.model_selection.knndm import KNNDMSplit
+from pixelwise.model_selection.nndm import NNDMSplit
+from pixelwise.model_selection.regions import LeaveRegionOut
+from pixelwise.model_selection.scorer import PixelScorer
+from pixelwise.model_selection.spacetime import SpaceTimeKFold
+from pixelwise.model_selection.variogram import empirical_variogram
+from pixelwise.model_selection.variogram_models import fit_variogram
 from pixelwise.operators import indices
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
@@ -21,10 +40,21 @@ from pixelwise.table.pixels import PixelTable
 from pixelwise.version import __version__
 
 __all__ = [
+    "ApplicabilityDisplay",
+    "AreaOfApplicability",
+    "AccuracyDisplay",
+    "SpatialBlockShuffleSplit",
+    "SpaceTimeKFold",
+    "LeaveRegionOut",
+    "NNDMSplit",
+    "KNNDMSplit",
+    "BufferedLeaveOneOut",
+    "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
     "Grid",
     "NanPolicy",
+    "PixelScorer",
     "PixelTable",
     "PixelwiseClassifier",
     "PixelwiseClusterer",
@@ -33,12 +63,20 @@ __all__ = [
     "Raster",
     "RasterToPixelTransformer",
     "SpatialBlockGroupKFold",
+    "SpatialFoldsDisplay",
     "ToPixelMajor",
+    "VariogramDisplay",
     "__version__",
     "artifact_info",
+    "cross_val_map",
     "datasets",
+    "design_sample",
+    "empirical_variogram",
     "errors",
+    "estimate_accuracy",
     "extract_pixels",
+    "fold_report",
+    "fit_variogram",
     "hookimpl",
     "indices",
     "is_raster",
@@ -47,6 +85,7 @@ __all__ = [
     "predict_raster",
     "rewrap",
     "save_artifact",
+    "suggest_block_size",
     "testing",
     "unwrap",
     "write_raster",

@@ -11,7 +11,7 @@ import pixelwise as pw
 from pixelwise.cli import group
 from pixelwise.errors import PixelwiseWarning
 
-COMMANDS = ("demo", "train", "predict", "info")
+COMMANDS = ("demo", "folds", "train", "predict", "assess", "applicability", "info")
 
 
 def test_the_version_is_told(run) -> None:

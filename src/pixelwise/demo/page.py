@@ -13,9 +13,11 @@ import rasterio
 from pixelwise.artifact import artifact_info
 from pixelwise.display.areas import ClassArea, class_areas
 from pixelwise.display.canvas import png_bytes
-from pixelwise.display.folds import FoldsDisplay
+from pixelwise.display.distances import DistanceDisplay
+from pixelwise.display.folds import SpatialFoldsDisplay
 from pixelwise.display.map import MapDisplay, SceneDisplay
 from pixelwise.display.report import MapReport
+from pixelwise.model_selection.fold_report import fold_report
 from pixelwise.raster.grid import crs_name
 from pixelwise.raster.io import RasterFile
 
@@ -47,7 +49,7 @@ def build_page(demo: Demo) -> dict[str, Path]:
     """
     drawn = MapDisplay.from_raster(demo.files["map"])
     scene = SceneDisplay.from_raster(demo.files["scene"], ("B04", "B03", "B02"))
-    folds = FoldsDisplay.from_splitter(demo.search.cv, demo.X, demo.y)
+    folds = SpatialFoldsDisplay.from_splitter(demo.search.cv, demo.X, demo.y)
     files = {"map picture": demo.out / "map.png", "folds picture": demo.out / "folds.png", "report": demo.out / "report.html"}
     drawn.plot(title="Land use west of Berlin", subtitle="Random forest on a Sentinel-2 scene of 16 February 2017")
     files["map picture"].write_bytes(png_bytes(drawn.figure_))
@@ -77,6 +79,10 @@ def build_page(demo: Demo) -> dict[str, Path]:
             "Versions": _versions(demo),
         },
         notes=_notes(demo),
+        fold_table=fold_report(demo.search.cv, demo.X, demo.y, prediction_domain=demo.files["scene"], random_state=demo.seed),
+        distances=DistanceDisplay.from_splitter(
+            demo.search.cv, demo.X, demo.y, prediction_domain=demo.files["scene"], random_state=demo.seed
+        ),
     )
     report.save(files["report"])
     return files

@@ -10,11 +10,13 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from pixelwise.display.areas import ClassArea
 from pixelwise.display.canvas import axes_of, png_bytes
-from pixelwise.display.folds import FoldsDisplay
+from pixelwise.display.distances import DistanceDisplay
+from pixelwise.display.folds import SpatialFoldsDisplay
 from pixelwise.display.furniture import map_aspect
 from pixelwise.display.html import element, picture, render, strip_chart, table
 from pixelwise.display.map import MapDisplay, SceneDisplay
@@ -41,6 +43,10 @@ _PRECISION = (
     "Precision: of the pixels that were called so, the share that are. Recall: of the pixels that are so, the share that were "
     "found. Both depend on how many training pixels of each class were drawn, which is not how much of it there is on the land."
 )
+_APART = (
+    "Cross-validation asks what the map asks where test pixels are as far from training pixels as the map's pixels are: "
+    "their curves then run together, and the area between them, W, is small."
+)
 _DOTS = (
     "Each dot is a training pixel in the colour of the fold that tests it. "
     "Whole squares go to one fold; those without colour hold no training pixel."
@@ -61,7 +67,7 @@ class MapReport:
         The map.
     scene : SceneDisplay
         The scene as the eye sees it, beside the map.
-    folds : FoldsDisplay
+    folds : SpatialFoldsDisplay
         The folds of the way of splitting that the last of `scores` has.
     scores : sequence of FoldScores
         What `compare_folds` returns; the held-out predictions of the last one that was possible fill the confusion matrix.
@@ -75,6 +81,10 @@ class MapReport:
         Further tables: heading, and names with values.
     notes : sequence of str
         What a reader should know besides.
+    fold_table : pandas.DataFrame or None, default=None
+        What `fold_report` returns of the folds, for a table of them.
+    distances : DistanceDisplay or None, default=None
+        Distances of the folds, to be drawn beside it.
 
     See Also
     --------
@@ -96,7 +106,7 @@ class MapReport:
     ...     summary="A made-up scene.",
     ...     map=MapDisplay.from_raster(predicted),
     ...     scene=SceneDisplay.from_raster(scene, ("B04", "B03", "B02")),
-    ...     folds=FoldsDisplay.from_splitter(blocks, X, y),
+    ...     folds=SpatialFoldsDisplay.from_splitter(blocks, X, y),
     ...     scores=compare_folds(model, X, y, blocks),
     ...     y=y,
     ...     areas=class_areas(predicted),
@@ -110,18 +120,28 @@ class MapReport:
     summary: str
     map: MapDisplay
     scene: SceneDisplay
-    folds: FoldsDisplay
+    folds: SpatialFoldsDisplay
     scores: Sequence[FoldScores]
     y: np.ndarray
     areas: Sequence[ClassArea]
     samples: Sequence[tuple[str, int, int, int]]
     facts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    fold_table: pd.DataFrame | None = None
+    distances: DistanceDisplay | None = None
 
     def to_html(self) -> str:
         """Return the page: it holds its style and images, needs no network and runs no scripts."""
         style = files("pixelwise.display").joinpath("report.css").read_text(encoding="utf-8")
-        sections = [self._numbers(), self._maps(), self._areas(), *self._errors(), self._places(), self._facts()]
+        sections = [
+            self._numbers(),
+            self._maps(),
+            self._areas(),
+            *self._errors(),
+            self._places(),
+            *self._apart(),
+            self._facts(),
+        ]
         made_by = f"Made by pixelwise {__version__}. This page is one file: it needs no network and runs no scripts."
         head = element(
             "head",
@@ -240,6 +260,20 @@ class MapReport:
             table(head, rows, caption="Training pixels of each class"),
         )
 
+    def _apart(self) -> list[Element]:
+        parts: list[Element] = []
+        if self.distances is not None:
+            drawn = self.distances.plot()
+            alt = "Shares of test pixels, of pixels of the map and of training pixels up to each distance."
+            parts.append(picture(png_bytes(drawn.figure_, margin=_MARGIN), alt))
+        if self.fold_table is not None:
+            parts.append(element("div", _fold_rows(self.fold_table), *_remedies(self.fold_table)))
+        return (
+            [_section("How far test pixels are from training pixels", _APART, element("div", *parts, class_="columns"))]
+            if parts
+            else []
+        )
+
     def _facts(self) -> Element:
         blocks = []
         for heading, pairs in self.facts.items():
@@ -247,6 +281,26 @@ class MapReport:
             blocks.append(element("div", element("h3", heading), element("dl", *entries)))
         notes = [element("p", note, class_="note") for note in self.notes]
         return _section("What was read, and how the map was made", "", element("div", *blocks, class_="facts"), *notes)
+
+
+def _fold_rows(report: pd.DataFrame) -> Element:
+    head = ["fold", "training", "test", "left out", "test to training", "W", "what is wrong with it"]
+    rows: list[list[Element | str]] = []
+    for number, (_, row) in enumerate(report.iterrows(), 1):
+        sizes = [f"{row[name]:,}" for name in ("n_train", "n_test", "n_lost")]
+        metres = [row[name] for name in ("test_distance_median", "W")]
+        told = ["" if np.isnan(value) else f"{value:,.0f}\u00a0m" for value in metres]
+        rows.append([f"fold\u00a0{number}", *sizes, *told, row["flags"]])
+    made = table(head, rows, caption="Pixels of each fold of the cross-validation, and their median distance")
+    for line in made.iter("tr"):
+        # The last column is text.
+        line[-1].attrib.pop("class", None)
+    return made
+
+
+def _remedies(report: pd.DataFrame) -> list[Element]:
+    found = [element("li", text) for text in report.attrs.get("remedies", {}).values()]
+    return [element("p", "What helps:", class_="muted"), element("ul", *found)] if found else []
 
 
 def _section(title: str, lead: str, *children: Element) -> Element:
