@@ -41,7 +41,7 @@ class SpatialSplitter(BaseCrossValidator):
     def __repr__(self) -> str:
         """Name the parameters that differ from their defaults; of rasters and tables the type and shape alone."""
         given = inspect.signature(type(self)).parameters
-        changed = {name: getattr(self, name) for name in given if getattr(self, name) is not given[name].default}
+        changed = {name: getattr(self, name) for name in given if not _same(getattr(self, name), given[name].default)}
         return f"{type(self).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in changed.items())})"
 
     def __sklearn_clone__(self) -> SpatialSplitter:
@@ -127,6 +127,10 @@ def _shapes_within(shapes: np.ndarray, mask: np.ndarray, distance: float) -> np.
     found = np.zeros(len(shapes), bool)
     found[pairs[1]] = True
     return found
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, bool | int | float | str | tuple) and bool(value == default))
 
 
 def _brief(value: Any) -> str:
