@@ -82,22 +82,6 @@ def test_feature_names_come_out(raster: xr.DataArray) -> None:
     assert operator.fit(raster) is operator
 
 
-class Wide(Operator):
-    halo = 1
-
-    def apply(self, raster: pw.Raster) -> pw.Raster:
-        return raster
-
-
-def test_an_operator_that_looks_round_needs_the_raster(raster: xr.DataArray, polygons: Path) -> None:
-    X, _ = pw.extract_pixels(raster, polygons, column="class")
-    with pytest.raises(GridError, match="apply it to the raster first"):
-        Wide().transform(X)
-    with pytest.raises(GridError, match="lazy rasters do not give"):
-        Wide()(raster.chunk({"x": 8}))
-    assert Wide()(raster).shape == raster.shape
-
-
 def test_the_base_has_no_formula(raster: xr.DataArray) -> None:
     for call in (lambda: Operator()(raster), lambda: pw.operators.indices._NormalizedDifference()(raster)):
         with pytest.raises(NotImplementedError):

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelwise.display.preview import missing_pixels, preview
 from pixelwise.errors import MissingDataWarning
-from pixelwise.raster.carriers import Raster
+from pixelwise.raster.carriers import EXTREME, Raster
 from pixelwise.raster.grid import Grid, crs_name
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.legend import map_classes
@@ -21,7 +21,6 @@ __all__ = ["BandSummary", "RasterSummary", "summarize_raster"]
 #: Values that sensors do not measure and files are filled with; 0 and 255 are left to the look at all bands together.
 _FILLS = (-9999.0, -99999.0, -999.0, -32768.0, 32767.0, 65535.0)
 _SUSPICIOUS = 0.001
-_EXTREME = 1e30
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _hints(small: Raster, missing: np.ndarray) -> tuple[str, ...]:
                     f"{share:.1%} of the pixels of band {name} are {fill:g}, which looks like nodata that nobody declared"
                 )
         with np.errstate(invalid="ignore"):
-            extreme = values.dtype.kind == "f" and bool((np.abs(values) >= _EXTREME).any())
+            extreme = values.dtype.kind == "f" and bool((np.abs(values) >= EXTREME).any())
         if extreme and not any("1e30" in hint for hint in hints):
             hints.append(f"band {name} holds values beyond 1e30, which count as missing")
     return tuple(hints)

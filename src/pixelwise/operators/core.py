@@ -14,6 +14,7 @@ from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import as_nan
 from pixelwise.raster.lazy import map_chunks
+from pixelwise.table.extract import chips_around
 from pixelwise.table.pixels import PixelTable
 
 __all__ = ["Operator", "band_position"]
@@ -28,7 +29,8 @@ class Operator(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     halo : int
-        Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone.
+        Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone. Of a PixelTable the rasters are read
+        again round its rows.
 
     Examples
     --------
@@ -108,27 +110,44 @@ class Operator(TransformerMixin, BaseEstimator):
         raster = unwrap(X)
         if not raster.is_lazy:
             return rewrap(self.apply(as_nan(raster)), X)
-        if self.halo:
-            raise GridError(
-                f"{type(self).__name__} looks {self.halo} pixels round, which lazy rasters do not give yet: load it first"
-            )
-        return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster), X)
+        return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster, self.halo), X)
 
     def _transform_table(self, X: Any) -> Any:
+        if isinstance(X, PixelTable):
+            return X.derived(self, self._of_neighbours if self.halo else self._of_rows)
         if self.halo:
             raise GridError(
-                f"{type(self).__name__} looks {self.halo} pixels round, which a table does not hold: "
-                "apply it to the raster first"
+                f"{type(self).__name__} looks {self.halo} pixels round, and an array of rows has no neighbours: "
+                "apply it to the raster, or to a PixelTable from extract_pixels"
             )
-        if isinstance(X, PixelTable):
-            values, names = np.asarray(X), X.band_names
-        else:
-            frame = getattr(X, "columns", None)
-            names = None if frame is None else tuple(map(str, frame))
-            values = validate_data(self, X, reset=not hasattr(self, "n_features_in_"), ensure_all_finite="allow-nan")
+        frame = getattr(X, "columns", None)
+        names = None if frame is None else tuple(map(str, frame))
+        values = validate_data(self, X, reset=not hasattr(self, "n_features_in_"), ensure_all_finite="allow-nan")
+        return self._on_rows(values, names)[0]
+
+    def _of_rows(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
+        return self._on_rows(np.asarray(X), X.band_names)
+
+    def _on_rows(self, values: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+        """Apply the operator to rows, each of which stands for a pixel without neighbours."""
         result = self.apply(as_nan(Raster(values.T[:, :, None], _column(len(values)), names)))
-        table = np.ascontiguousarray(result.cube[:, :, 0].T)
-        return X.with_bands(table, result.bands) if isinstance(X, PixelTable) else table
+        return np.ascontiguousarray(result.cube[:, :, 0].T), result.bands
+
+    def _of_neighbours(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
+        """Read the rasters of a table again round its rows, and apply all operators to them."""
+        steps = (*X.steps, self)
+        halo = sum(step.halo for step in steps)
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        names: tuple[str, ...] | None = None
+        for rows, chip, inside in chips_around(X, halo, type(self).__name__):
+            for step in steps:
+                chip = step.apply(chip)
+            parts.append((rows, chip.cube[:, *inside].T))
+            names = chip.bands
+        values = np.empty((len(X), parts[0][1].shape[1]), parts[0][1].dtype)
+        for rows, found in parts:
+            values[rows] = found
+        return values, names
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the output's bands.

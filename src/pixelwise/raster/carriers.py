@@ -12,7 +12,11 @@ from pixelwise.errors import GridError
 from pixelwise.plugins import plugins
 from pixelwise.raster.grid import Grid
 
-__all__ = ["Raster", "is_raster", "rewrap", "unwrap"]
+__all__ = ["EXTREME", "Raster", "is_raster", "rewrap", "unwrap"]
+
+#: Floats beyond this are fills, such as -1.7e308 and 3.4e38, which are often declared with fewer digits than they are stored
+#: with; no sensor measures them.
+EXTREME = 1e30
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from pixelwise.errors import BandError, GridError, MemoryBudgetError, RasterReadError
-from pixelwise.raster.carriers import Raster, unwrap
+from pixelwise.raster.carriers import EXTREME, Raster, unwrap
 from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.grid import Grid
 
@@ -377,13 +377,22 @@ def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
 
 
 def as_nan(raster: Raster) -> Raster:
-    """Return a raster in floats with NaN where data is missing."""
+    """Return a raster in floats with NaN where data is missing: nodata, masks, infinities, and floats beyond 1e30."""
     values = raster.cube.astype(np.result_type(raster.values.dtype, np.float32))
     for band, nodata in zip(range(raster.n_bands), raster.nodata, strict=True):
+        if raster.values.dtype.kind == "f":
+            _drop_extremes(values[band])
         if nodata is not None:
             values[band][raster.cube[band] == nodata] = np.nan
     if raster.mask is not None:
         values[np.broadcast_to(raster.mask, values.shape)] = np.nan
-    return Raster(
-        values if raster.values.ndim > 2 else values[0], raster.grid, raster.bands, (float("nan"),), attrs=raster.attrs
-    )
+    nan = (float("nan"),)
+    return raster.with_values(values if raster.values.ndim > 2 else values[0], nodata=nan * raster.n_bands, mask=None)
+
+
+def _drop_extremes(band: np.ndarray) -> None:
+    """Set NaN where a band holds what no measurement is; a sum of squares tells whether there is anything to look for."""
+    flat = band.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.dot(flat, flat) < EXTREME:
+            band[~(np.abs(band) < EXTREME)] = np.nan

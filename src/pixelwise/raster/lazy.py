@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import rasterio
 
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
@@ -15,8 +14,8 @@ from pixelwise.raster.grid import Grid
 __all__ = ["map_chunks"]
 
 
-def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
-    """Apply a function of single pixels to a lazy raster, and stay lazy.
+def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int = 0) -> Raster:
+    """Apply a function of pixels, or of their surroundings, to a lazy raster, and stay lazy.
 
     Parameters
     ----------
@@ -25,6 +24,8 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
         its result.
     raster : Raster
         With a dask array for values.
+    halo : int, default=0
+        Pixels round a chunk that the function looks at; they are given to it, as far as the raster goes, and cut off after.
 
     Returns
     -------
@@ -32,29 +33,47 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster) -> Raster:
         With a dask array for values; one chunk of all bands at a time is computed.
     """
     from dask.array import map_blocks
+    from dask.array.overlap import overlap, trim_internal
 
-    pixel = np.ones((*raster.values.shape[:-2], 1, 1), raster.values.dtype)
-    sample = function(Raster(pixel, _plain(1, 1), raster.bands, raster.nodata, times=raster.times))
+    def chip(block: np.ndarray, grid: Grid) -> Raster:
+        return Raster(block, grid, raster.bands, raster.nodata, times=raster.times, attrs=raster.attrs)
+
+    sample = function(chip(np.ones((*raster.values.shape[:-2], 1, 1), raster.values.dtype), raster.grid.window(0, 0, 1, 1)))
     whole = raster.cube.rechunk(dict.fromkeys(range(raster.cube.ndim - 2), -1))
+    if halo:
+        whole = whole.rechunk({axis: _not_below(whole.chunks[axis], halo) for axis in (whole.ndim - 2, whole.ndim - 1)})
+    starts = [np.cumsum([0, *sizes[:-1]]) for sizes in whole.chunks[-2:]]
+    depth = dict.fromkeys((whole.ndim - 2, whole.ndim - 1), halo)
+    wide = overlap(whole, depth=depth, boundary="none") if halo else whole  # type: ignore[no-untyped-call]
 
-    def compute(block: np.ndarray) -> np.ndarray:
+    def compute(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
         """Return what the function makes of one chunk."""
-        chip = Raster(block, _plain(*block.shape[-2:]), raster.bands, raster.nodata, times=raster.times)
-        result: np.ndarray = function(chip).cube
+        row, col = (int(start[number]) - (halo if number else 0) for start, number in zip(starts, block_id[-2:], strict=True))
+        result: np.ndarray = function(chip(block, raster.grid.window(row, col, *block.shape[-2:]))).cube
         return result
 
-    chunks = (*((size,) for size in sample.cube.shape[:-2]), *whole.chunks[-2:])
+    chunks = (*((size,) for size in sample.cube.shape[:-2]), *wide.chunks[-2:])
     lost = list(range(whole.ndim - sample.cube.ndim))
     values: Any = map_blocks(  # type: ignore[no-untyped-call]
         compute,
-        whole,
+        wide,
         dtype=sample.values.dtype,
         chunks=chunks,
         drop_axis=lost,
         meta=np.empty((0,) * sample.cube.ndim, sample.values.dtype),
     )
+    if halo:
+        depth = dict.fromkeys((values.ndim - 2, values.ndim - 1), halo)
+        values = trim_internal(values, depth, boundary="none")  # type: ignore[no-untyped-call]
     return replace(sample, values=values if sample.values.ndim > 2 else values[0], grid=raster.grid)
 
 
-def _plain(height: int, width: int) -> Grid:
-    return Grid(None, rasterio.Affine.identity(), height, width)
+def _not_below(sizes: tuple[int, ...], smallest: int) -> tuple[int, ...]:
+    """Return chunks that are no smaller than a halo: small ones are joined with the one before."""
+    joined: list[int] = []
+    for size in sizes:
+        if joined and (size < smallest or joined[-1] < smallest):
+            joined[-1] += size
+        else:
+            joined.append(size)
+    return tuple(joined)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import rasterio
 from rasterio.windows import Window
 
-from pixelwise.errors import LabelError, MissingDataError, MissingDataWarning
-from pixelwise.raster.io import ArraySource, RasterFile, open_source
+from pixelwise.errors import GridError, LabelError, MissingDataError, MissingDataWarning
+from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import ArraySource, RasterFile, as_nan, open_source
 from pixelwise.table.classes import balance_classes
 from pixelwise.table.labels import Found, find_in_raster, find_in_vector, read_labels
 from pixelwise.table.layout import ToPixelMajor
@@ -25,9 +27,9 @@ from pixelwise.table.missing import (
     table_dtype,
     valid_rows,
 )
-from pixelwise.table.pixels import PixelTable
+from pixelwise.table.pixels import PixelTable, band_order
 
-__all__ = ["all_pixels", "extract_pixels"]
+__all__ = ["all_pixels", "chips_around", "extract_pixels"]
 
 
 def extract_pixels(
@@ -117,7 +119,7 @@ def extract_pixels(
                 found = find_in_vector(opened.grid, source, all_touched)
             else:
                 found = find_in_raster(opened.grid, source, number)
-            table, y = _labelled(opened, found, policy, ignored)
+            table, y = _labelled(opened, found, policy, ignored, _kept(item))
         tables.append(table)
         targets.append(y)
     if not sum(map(len, targets)):
@@ -141,7 +143,7 @@ def _join(targets: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _labelled(
-    source: RasterFile | ArraySource, found: Found, policy: NanPolicy, ignored: Sequence[Any]
+    source: RasterFile | ArraySource, found: Found, policy: NanPolicy, ignored: Sequence[Any], item: Any
 ) -> tuple[PixelTable, np.ndarray]:
     """Read the pixels that have a label."""
     keep = found.labelled & ~np.isin(found.label, ignored) if ignored else found.labelled
@@ -151,7 +153,15 @@ def _labelled(
         )
     pixel, group = found.pixel[keep], found.group[keep]
     values = gather(source, pixel, policy)
-    return PixelTable.from_values(values, [source.grid], pixel=pixel, group=group, names=source.bands), found.label[keep]
+    table = PixelTable.from_values(
+        values, [source.grid], pixel=pixel, group=group, names=source.bands, sources=[item], policy=policy
+    )
+    return table, found.label[keep]
+
+
+def _kept(item: Any) -> Any:
+    """Return what a table remembers of a raster: of an open dataset its path, which pickles and outlives it."""
+    return item.name if isinstance(item, rasterio.io.DatasetReader) else item
 
 
 def gather(source: RasterFile | ArraySource, pixel: np.ndarray, policy: NanPolicy) -> np.ndarray:
@@ -171,26 +181,96 @@ def gather(source: RasterFile | ArraySource, pixel: np.ndarray, policy: NanPolic
     ndarray of float, shape (n, n_bands)
         NaN where data is missing.
     """
-    rows, cols = np.divmod(pixel, source.grid.width)
-    height, width = source.block_shape
-    tall = height * max(1, 128 // height)
-    key = (rows // tall) * (source.grid.width // width + 1) + cols // width
-    order = np.argsort(key, kind="stable")
     values = np.empty((len(pixel), source.n_bands), table_dtype(source.dtype))
     names = source.bands or [f"band_{number}" for number in range(1, source.n_bands + 1)]
     marks = missing_values(source.dtype, names, source.nodata, policy)
-    for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(pixel) else ():
-        top, left = rows[at].min() // height * height, cols[at].min() // width * width
-        bottom = min(-(-(rows[at].max() + 1) // height) * height, source.grid.height)
-        right = min(left + width, source.grid.width)
-        chip = source.read(Window(int(left), int(top), int(right - left), int(bottom - top)))
+    for at, window in _windows_of(source, pixel):
+        chip = source.read(window)
         layout = ToPixelMajor()
-        inside = (rows[at] - top) * (right - left) + cols[at] - left
+        row, col = np.divmod(pixel[at], source.grid.width)
+        inside = (row - window.row_off) * window.width + col - window.col_off
         flat = layout.flatten(chip.cube)[:, inside]
         mask = None if chip.mask is None else _flat_mask(chip.mask, layout)[..., inside]
         _, missing = valid_rows(flat, marks, mask, policy, keep="any")
         values[at] = rows_with_nan(flat, None, missing, values.dtype)
     return values
+
+
+def _windows_of(source: RasterFile | ArraySource, pixel: np.ndarray) -> Iterator[tuple[np.ndarray, Window]]:
+    """Yield which pixels lie in a window of whole blocks, and the window; blocks without pixels are passed over."""
+    rows, cols = np.divmod(pixel, source.grid.width)
+    height, width = source.block_shape
+    tall = height * max(1, 128 // height)
+    key = (rows // tall) * (source.grid.width // width + 1) + cols // width
+    order = np.argsort(key, kind="stable")
+    for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(pixel) else ():
+        top, left = rows[at].min() // height * height, cols[at].min() // width * width
+        bottom = min(-(-(rows[at].max() + 1) // height) * height, source.grid.height)
+        right = min(left + width, source.grid.width)
+        yield at, Window(int(left), int(top), int(right - left), int(bottom - top))
+
+
+def chips_around(X: PixelTable, halo: int, what: str) -> Iterator[tuple[np.ndarray, Raster, tuple[np.ndarray, np.ndarray]]]:
+    """Read the rasters of a table again, round its rows.
+
+    Parameters
+    ----------
+    X : PixelTable
+        Whose rasters.
+    halo : int
+        Pixels round the rows that are needed.
+    what : str
+        What needs them, for the error.
+
+    Yields
+    ------
+    rows : ndarray of int
+        Rows of the table.
+    chip : Raster
+        Floats with NaN where data is missing; as much of the halo as the raster has.
+    inside : (ndarray of int, ndarray of int)
+        Row and column of each of the rows in the chip.
+
+    Raises
+    ------
+    GridError
+        If the table does not know its rasters.
+    """
+    if X.sources is None:
+        raise GridError(
+            f"{what} looks {halo} pixels round, and this table does not know its rasters any more: "
+            "apply it before what changes the values of the table, or to the raster"
+        )
+    for number, item in enumerate(X.sources):
+        here = np.flatnonzero(X.scene == number)
+        with open_source(item) as source:
+            for at, core in _windows_of(source, X.pixel[here]):
+                top, left = max(0, core.row_off - halo), max(0, core.col_off - halo)
+                bottom = min(source.grid.height, core.row_off + core.height + halo)
+                right = min(source.grid.width, core.col_off + core.width + halo)
+                chip = as_nan(source.read(Window(left, top, right - left, bottom - top)))
+                row, col = np.divmod(X.pixel[here[at]], source.grid.width)
+                yield here[at], _in_order(_with_policy(chip, X.policy), X), (row - top, col - left)
+
+
+def _with_policy(chip: Raster, policy: NanPolicy | None) -> Raster:
+    """Set NaN where the policy of the extraction says that data is missing."""
+    if policy is None:
+        return chip
+    for band, name in zip(chip.cube, chip.names, strict=True):
+        for value in policy.sentinels_of(name):
+            band[band == value] = np.nan
+        if policy.valid_range is not None:
+            band[(band < policy.valid_range[0]) | (band > policy.valid_range[1])] = np.nan
+    return chip
+
+
+def _in_order(chip: Raster, X: PixelTable) -> Raster:
+    """Bring the bands of a raster into the order of the first one of the table."""
+    order = band_order(X.source_names, chip.bands, chip.n_bands)
+    if isinstance(order, slice):
+        return chip
+    return chip.with_values(chip.cube[order], bands=X.source_names)
 
 
 def _flat_mask(mask: np.ndarray, layout: ToPixelMajor) -> np.ndarray:
@@ -275,7 +355,10 @@ def all_pixels(raster: Any, nan: NanPolicy | str = "drop") -> PixelTable:
     for number, item in enumerate(raster if isinstance(raster, list | tuple) else [raster]):
         with open_source(item) as source:
             pixel = np.arange(source.grid.size)
-            table = PixelTable.from_values(gather(source, pixel, policy), [source.grid], pixel=pixel, names=source.bands)
+            table = PixelTable.from_values(
+                gather(source, pixel, policy), [source.grid], pixel=pixel, names=source.bands, sources=[_kept(item)],
+                policy=policy,
+            )  # fmt: skip
         tables.append(table.with_groups(np.full(len(table), number)))
     X = PixelTable.concat(tables) if len(tables) > 1 else tables[0]
     return _drop_missing(X, X.groups, policy)[0]

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 
 from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
+from pixelwise.raster.carriers import EXTREME
 from pixelwise.table.layout import pixel_rows
 
 __all__ = [
@@ -26,8 +27,6 @@ __all__ = [
 ]
 
 _INPUT = ("mask", "drop", "propagate", "raise", "impute", "auto")
-#: No band of any sensor measures values beyond this; fills do (float32 and float64 extremes, rounded or not).
-_EXTREME = 1e30
 #: Values that files are filled with, and the share of pixels from which they are spoken of.
 _FILLS = (0, 255, 65535, -1, -999, -9999, -32768, 32767, -99999)
 _SUSPICIOUS = 0.01
@@ -175,7 +174,7 @@ def missing_values(
 
 
 def _marks(kind: np.dtype[Any], nodata: float | None, sentinels: tuple[float, ...]) -> tuple[Any, ...]:
-    values = [value for value in (nodata, *sentinels) if value is not None and abs(value) < _EXTREME]
+    values = [value for value in (nodata, *sentinels) if value is not None and abs(value) < EXTREME]
     return tuple(kind.type(value) for value in values if _exists(value, kind))
 
 
@@ -225,7 +224,7 @@ def valid_rows(
     suspect = flat.dtype.kind == "f" and not _surely_finite(flat)
     for band, exact in zip(flat, marks, strict=True):
         # False for NaN and infinities too.
-        data = np.abs(band) < _EXTREME if suspect else None
+        data = np.abs(band) < EXTREME if suspect else None
         for value in exact:
             data = band != value if data is None else np.logical_and(data, band != value, out=data)
         if policy.valid_range is not None:
@@ -256,7 +255,7 @@ def _surely_finite(flat: np.ndarray) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):
         for band in flat:
             square = np.dot(band, band)
-            if not np.isfinite(square) or square > _EXTREME:
+            if not np.isfinite(square) or square > EXTREME:
                 return False
     return True
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import geopandas as gpd
+import joblib
 import numpy as np
 import pandas as pd
 from rasterio.crs import CRS
 
 from pixelwise.errors import BandError
 from pixelwise.raster.grid import Grid, transform_xy
+from pixelwise.table.missing import NanPolicy
 
 __all__ = ["PixelTable"]
 
@@ -27,6 +30,19 @@ class _Store:
     scene: np.ndarray
     pixel: np.ndarray
     group: np.ndarray
+    #: The rasters that the values were read from, one a grid, so that operators can look round each pixel; None where the
+    #: values are not theirs.
+    sources: tuple[Any, ...] | None = None
+    #: What counted as missing when they were read.
+    policy: NanPolicy | None = None
+    #: Operators that have been applied to the rasters since.
+    steps: tuple[Any, ...] = ()
+    #: Names of the bands before the steps.
+    source_names: tuple[str, ...] | None = None
+
+
+#: What operators have made of all rows of a table; forgotten with the table.
+_DERIVED: WeakKeyDictionary[_Store, dict[str, _Store]] = WeakKeyDictionary()
 
 
 class PixelTable:
@@ -69,7 +85,8 @@ class PixelTable:
     @classmethod
     def from_values(
         cls, values: np.ndarray, grids: Sequence[Grid], *, pixel: np.ndarray, scene: np.ndarray | None = None,
-        group: np.ndarray | None = None, names: Sequence[str] | None = None,
+        group: np.ndarray | None = None, names: Sequence[str] | None = None, sources: Sequence[Any] | None = None,
+        policy: NanPolicy | None = None,
     ) -> PixelTable:  # fmt: skip
         """Build a table from values and places.
 
@@ -87,6 +104,10 @@ class PixelTable:
             The label feature of each row; None takes the scene.
         names : sequence of str or None
             Band names.
+        sources : sequence of rasters or None
+            The raster of each grid, so that operators that look at neighbours can read them.
+        policy : NanPolicy or None
+            What counted as missing when they were read.
 
         Returns
         -------
@@ -95,7 +116,8 @@ class PixelTable:
         scene = np.zeros(len(values), np.int32) if scene is None else np.asarray(scene, np.int32)
         group = scene.astype(np.int64) if group is None else np.asarray(group)
         named = None if names is None else tuple(names)
-        return cls(_Store(values, named, tuple(grids), scene, np.asarray(pixel, np.int64), group))
+        kept = None if sources is None else tuple(sources)
+        return cls(_Store(values, named, tuple(grids), scene, np.asarray(pixel, np.int64), group, kept, policy, (), named))
 
     @classmethod
     def concat(cls, tables: Sequence[PixelTable]) -> PixelTable:
@@ -121,6 +143,7 @@ class PixelTable:
             np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables
         ]
         offsets = np.cumsum([0, *(len(table._store.grids) for table in tables[:-1])])
+        known = all(table._store.sources is not None and not table._store.steps for table in tables)
         return cls.from_values(
             np.concatenate(values),
             [grid for table in tables for grid in table._store.grids],
@@ -128,6 +151,8 @@ class PixelTable:
             scene=np.concatenate([table.scene + offset for table, offset in zip(tables, offsets, strict=True)]),
             group=np.concatenate([table.groups for table in tables]),
             names=names,
+            sources=[source for table in tables for source in table._store.sources or ()] if known else None,
+            policy=first._store.policy,
         )
 
     @property
@@ -165,6 +190,26 @@ class PixelTable:
     def grids(self) -> tuple[Grid, ...]:
         """Grid of each scene that rows may come from."""
         return self._store.grids
+
+    @property
+    def sources(self) -> tuple[Any, ...] | None:
+        """The raster of each grid; None where the values are not theirs any more."""
+        return self._store.sources
+
+    @property
+    def source_names(self) -> tuple[str, ...] | None:
+        """Names of the rasters' bands, before any operator."""
+        return self._store.source_names
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """Operators that have been applied since the values were read."""
+        return self._store.steps
+
+    @property
+    def policy(self) -> NanPolicy | None:
+        """What counted as missing when the values were read."""
+        return self._store.policy
 
     @property
     def groups(self) -> np.ndarray:
@@ -240,6 +285,28 @@ class PixelTable:
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return np
 
+    def derived(self, step: Any, make: Callable[[PixelTable], tuple[np.ndarray, Sequence[str] | None]]) -> PixelTable:
+        """Return this view of the table that an operator makes of all rows; made once for all views of a table.
+
+        Parameters
+        ----------
+        step : Operator
+            What is applied.
+        make : callable
+            From the table of all rows to values (n, k) and band names.
+
+        Returns
+        -------
+        PixelTable
+        """
+        known = _DERIVED.setdefault(self._store, {})
+        key = joblib.hash((type(step).__qualname__, step.get_params()))
+        if key not in known:
+            values, names = make(PixelTable(self._store))
+            named = None if names is None else tuple(names)
+            known[key] = replace(self._store, values=values, names=named, steps=(*self._store.steps, step))
+        return PixelTable(known[key], self._rows)
+
     def with_groups(self, groups: Any) -> PixelTable:
         """Return the table with other groups.
 
@@ -268,7 +335,8 @@ class PixelTable:
         -------
         PixelTable
         """
-        return PixelTable(replace(self._gathered(), values=values, names=None if names is None else tuple(names)))
+        named = None if names is None else tuple(names)
+        return PixelTable(replace(self._gathered(), values=values, names=named, sources=None, steps=()))
 
     def map_bands(self, function: Callable[[np.ndarray], np.ndarray], names: Sequence[str] | None) -> PixelTable:
         """Return the table after a function of bands by pixels, such as an index, has been applied to it."""
@@ -278,7 +346,7 @@ class PixelTable:
         store = self._store
         if self._rows is None:
             return store
-        return _Store(np.asarray(self), store.names, store.grids, self.scene, self.pixel, self.groups)
+        return replace(store, values=np.asarray(self), scene=self.scene, pixel=self.pixel, group=self.groups)
 
     def to_geodataframe(self) -> gpd.GeoDataFrame:
         """Return the table as points with one column a band, and the columns group and scene.
