@@ -268,11 +268,7 @@ class MapReport:
             parts.append(picture(png_bytes(drawn.figure_, margin=_MARGIN), alt))
         if self.fold_table is not None:
             parts.append(element("div", _fold_rows(self.fold_table), *_remedies(self.fold_table)))
-        return (
-            [_section("How far test pixels are from training pixels", _APART, element("div", *parts, class_="columns"))]
-            if parts
-            else []
-        )
+        return [_section("How far test pixels are from training pixels", _APART, *parts)] if parts else []
 
     def _facts(self) -> Element:
         blocks = []
