@@ -28,7 +28,9 @@ from pixelwise.model_selection.scorer import PixelScorer
 from pixelwise.model_selection.spacetime import SpaceTimeKFold
 from pixelwise.model_selection.variogram import empirical_variogram
 from pixelwise.model_selection.variogram_models import fit_variogram
+from pixelwise.operators import compose as core
 from pixelwise.operators import indices
+from pixelwise.operators.compose import Graph, Input, Sequential
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import open_raster
@@ -40,6 +42,10 @@ from pixelwise.table.pixels import PixelTable
 from pixelwise.version import __version__
 
 __all__ = [
+    "Sequential",
+    "Input",
+    "Graph",
+    "core",
     "ApplicabilityDisplay",
     "AreaOfApplicability",
     "AccuracyDisplay",

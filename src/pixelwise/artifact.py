@@ -25,6 +25,7 @@ import rasterio
 
 from pixelwise.errors import ArtifactError, PixelwiseWarning
 from pixelwise.estimators.mapping import is_fitted
+from pixelwise.operators.compose import Graph, Tap
 from pixelwise.operators.core import Operator
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster
@@ -94,6 +95,8 @@ def save_artifact(model: Any, path: Any, *, metadata: Mapping[str, Any] | None =
         raise ArtifactError(f"{_class_name(model)} is not fitted: call fit before it is saved")
     if place.is_dir() or not place.parent.is_dir():
         raise ArtifactError(f"{place} cannot be written: name a file in a folder that exists, such as model.pixelwise")
+    if any(isinstance(step, Tap) for step in _parts(model)):
+        raise ArtifactError(f"{_class_name(model)} holds a Tap, whose function is code: take it out before the model is saved")
     part = _dumped(model, format)
     info = {
         "format": format,
@@ -284,6 +287,8 @@ def _parts(model: Any) -> Iterator[Any]:
     if hasattr(model, "get_params") and "estimator" in model.get_params(deep=False):
         held = vars(model)
         inside.append(held.get("best_estimator_", held.get("estimator_", model.estimator)))
+    if isinstance(model, Graph):
+        inside += [node.step for node in model.nodes() if node.step is not None]
     for step in inside:
         yield from _parts(step)
 

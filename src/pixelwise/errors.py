@@ -10,6 +10,7 @@ __all__ = [
     "CRSError",
     "DatasetMissingError",
     "DependencyMissingError",
+    "DispatchError",
     "FillValueError",
     "FoldError",
     "FoldWarning",
@@ -88,6 +89,10 @@ class ArtifactError(PixelwiseError, ValueError):
 
 class DatasetMissingError(PixelwiseError, ModuleNotFoundError):
     """A sample data set is not installed."""
+
+
+class DispatchError(PixelwiseError, LookupError):
+    """A raster has no case, region or model to go to."""
 
 
 class DependencyMissingError(PixelwiseError, ModuleNotFoundError):

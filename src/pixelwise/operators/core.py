@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
 from pixelwise.errors import BandError, GridError
+from pixelwise.operators.graph import Node
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import as_nan
@@ -43,7 +44,10 @@ class Operator(TransformerMixin, BaseEstimator):
     array([[[2., 2.]]], dtype=float32)
     """
 
-    halo: int = 0
+    @property
+    def halo(self) -> int:
+        """Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone."""
+        return 0
 
     def apply(self, raster: Raster) -> Raster:
         """Compute the output of a raster in floats with NaN where data is missing.
@@ -59,9 +63,11 @@ class Operator(TransformerMixin, BaseEstimator):
         """
         raise NotImplementedError
 
-    def __call__(self, raster: Any) -> Any:
-        """Apply the operator: the same as ``transform``."""
-        return self.transform(raster)
+    def __call__(self, *rasters: Any) -> Any:
+        """Apply the operator: the same as ``transform``. Called with an `Input` it becomes a step of a `Graph`."""
+        if any(isinstance(raster, Node) for raster in rasters):
+            return Node(self, *rasters)
+        return self.transform(*rasters)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
