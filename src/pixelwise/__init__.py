@@ -28,13 +28,15 @@ from pixelwise.model_selection.scorer import PixelScorer
 from pixelwise.model_selection.spacetime import SpaceTimeKFold
 from pixelwise.model_selection.variogram import empirical_variogram
 from pixelwise.model_selection.variogram_models import fit_variogram
-from pixelwise.operators import compose as core
-from pixelwise.operators import indices
-from pixelwise.operators.compose import Graph, Input, Sequential
+from pixelwise.operators import core, fusion, indices, spatial, temporal, terrain, texture
+from pixelwise.operators.core import Sequential
+from pixelwise.operators.graph import Graph, Input
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import open_raster
 from pixelwise.raster.write import write_raster
+from pixelwise.regional.estimator import RegionalEstimator
+from pixelwise.registry import ModelRegistry
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.layout import FromPixelMajor, ToPixelMajor
 from pixelwise.table.missing import NanPolicy
@@ -42,6 +44,10 @@ from pixelwise.table.pixels import PixelTable
 from pixelwise.version import __version__
 
 __all__ = [
+    "texture",
+    "terrain",
+    "spatial",
+    "fusion",
     "Sequential",
     "Input",
     "Graph",
@@ -59,6 +65,7 @@ __all__ = [
     "EstimatorFamily",
     "FromPixelMajor",
     "Grid",
+    "ModelRegistry",
     "NanPolicy",
     "PixelScorer",
     "PixelTable",
@@ -68,6 +75,7 @@ __all__ = [
     "PixelwiseTransformer",
     "Raster",
     "RasterToPixelTransformer",
+    "RegionalEstimator",
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
     "ToPixelMajor",
@@ -92,6 +100,7 @@ __all__ = [
     "rewrap",
     "save_artifact",
     "suggest_block_size",
+    "temporal",
     "testing",
     "unwrap",
     "write_raster",

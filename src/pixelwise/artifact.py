@@ -25,8 +25,8 @@ import rasterio
 
 from pixelwise.errors import ArtifactError, PixelwiseWarning
 from pixelwise.estimators.mapping import is_fitted
-from pixelwise.operators.compose import Graph, Tap
-from pixelwise.operators.core import Operator
+from pixelwise.operators.base import Operator
+from pixelwise.operators.core import Graph, Tap
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import staged

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 import pixelwise as pw
 from pixelwise.inference.models import final_step, total_halo
-from pixelwise.operators.core import Operator
+from pixelwise.operators.base import Operator
 
 
 class Wide(Operator):

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 import pixelwise as pw
 from pixelwise.errors import BandError, MemoryBudgetError, MissingDataWarning, RasterReadError, RasterWriteError
 from pixelwise.inference.streaming import predict_raster
-from pixelwise.operators.core import Operator
+from pixelwise.operators.base import Operator
 
 NAMES = ("B02", "B03", "B04", "B08")
 LAYOUTS = {

@@ -12,8 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import pixelwise as pw
-from pixelwise.errors import BandError, GridError
-from pixelwise.operators.core import Operator
+from pixelwise.errors import BandError
+from pixelwise.operators.base import Operator
 
 NDVI = pw.indices.NDVI(red="B04", nir="B08")
 

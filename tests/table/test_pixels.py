@@ -10,7 +10,7 @@ from pyproj import Transformer
 
 import pixelwise as pw
 from pixelwise.errors import BandError
-from pixelwise.table.pixels import band_order
+from pixelwise.table.bands import band_order
 
 GRID = pw.Grid("EPSG:32633", pw.unwrap(pw.datasets.make_example()[0]).grid.transform, 4, 5)
 VALUES = np.arange(40, dtype="float32").reshape(20, 2)

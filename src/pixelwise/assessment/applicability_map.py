@@ -13,8 +13,9 @@ from pixelwise.assessment.importance import ModelParts
 from pixelwise.estimators.mapping import _frame_names, _named
 from pixelwise.estimators.unsupervised import PixelwiseTransformer
 from pixelwise.families import OutputType
+from pixelwise.table.bands import band_order
 from pixelwise.table.missing import NanPolicy, as_policy
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["ApplicabilityMapping"]
 

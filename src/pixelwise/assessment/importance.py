@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from pixelwise.errors import BandError
 from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.mapping import is_fitted
-from pixelwise.operators.core import Operator
+from pixelwise.operators.base import Operator
 
 __all__ = ["ModelParts", "given_weights", "importances", "model_parts"]
 

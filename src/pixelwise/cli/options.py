@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pixelwise.operators.core import Operator
+from pixelwise.operators.base import Operator
 from pixelwise.operators.indices import NDVI, NDWI
 
 __all__ = ["IndexType", "LimitType", "check_free", "progress_bar", "with_progress"]

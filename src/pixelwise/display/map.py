@@ -20,7 +20,7 @@ from pixelwise.display.furniture import (
 )
 from pixelwise.display.preview import missing_pixels, preview
 from pixelwise.errors import BandError
-from pixelwise.operators.core import band_position
+from pixelwise.operators.base import band_position
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.legend import class_colors, map_classes

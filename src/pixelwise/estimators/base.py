@@ -18,10 +18,11 @@ from pixelwise.estimators.mapping import RasterMapping, is_fitted, output_type
 from pixelwise.estimators.nan_support import expects_nan
 from pixelwise.families import EstimatorFamily
 from pixelwise.raster.carriers import is_raster, unwrap
+from pixelwise.table.bands import band_order
 from pixelwise.table.extract import all_pixels, extract_pixels
 from pixelwise.table.layout import Layout
 from pixelwise.table.missing import NanPolicy, as_policy, refuse_missing, report_empty_bands
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["PixelwiseBase", "delegates", "is_rasters"]
 

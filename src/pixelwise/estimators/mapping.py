@@ -20,6 +20,7 @@ from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.lazy import map_chunks
+from pixelwise.table.bands import band_order
 from pixelwise.table.layout import Layout, ToPixelMajor
 from pixelwise.table.missing import (
     NanPolicy,
@@ -31,7 +32,7 @@ from pixelwise.table.missing import (
     table_dtype,
     valid_rows,
 )
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
 

@@ -12,9 +12,10 @@ from pixelwise.errors import GridError, MissingDataError
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.grid import Grid
+from pixelwise.table.bands import band_order
 from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import NanPolicy, as_policy, missing_values, rows_with_nan, table_dtype, valid_rows
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["RasterToPixelTransformer"]
 

@@ -123,7 +123,7 @@ def total_halo(model: Any) -> int:
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from pixelwise.inference.models import total_halo
-    >>> from pixelwise.operators.core import Operator
+    >>> from pixelwise.operators.base import Operator
     >>> class Blur(Operator):
     ...     halo = 3
     >>> total_halo(make_pipeline(Blur(), Blur()))
@@ -133,8 +133,9 @@ def total_halo(model: Any) -> int:
         return total_halo(model.best_estimator_)
     if getattr(model, "steps", None):
         return sum(total_halo(step) for _, step in model.steps)
-    own = getattr(model, "halo", 0)
+    own = getattr(model, "halo", None)
+    if isinstance(own, int):
+        # That of operators inside it is counted there.
+        return own
     inner = model.get_params(deep=False).values() if hasattr(model, "get_params") and not isinstance(model, type) else ()
-    return int(own if isinstance(own, int) else 0) + max(
-        (total_halo(value) for value in inner if hasattr(value, "fit")), default=0
-    )
+    return max((total_halo(value) for value in inner if hasattr(value, "fit")), default=0)

@@ -13,7 +13,8 @@ from sklearn.cluster import KMeans
 
 from pixelwise.errors import CRSError, FoldError
 from pixelwise.model_selection.distances import metric_of
-from pixelwise.raster.grid import EARTH_RADIUS, as_crs, crs_name, metres_per_unit, transform_xy
+from pixelwise.raster.blocks import BlockPlane
+from pixelwise.raster.grid import as_crs, crs_name, transform_xy
 
 __all__ = ["SHAPES", "cells_of", "region_of"]
 
@@ -67,7 +68,7 @@ def cells_of(
         model = KMeans(n_clusters, n_init=1, random_state=random_state)
         found = model.fit_predict(metric_of(crs).points(xy))
         return np.column_stack([found, np.zeros(len(xy), np.int64)])
-    plane = _Plane(xy, crs, size, offset)
+    plane = BlockPlane(xy[:, 0], xy[:, 1], crs, size, offset)
     if shape == "hexagon":
         return plane.hexagons()
     rows, none = plane.rows(), np.zeros(len(xy), np.int64)
@@ -75,55 +76,7 @@ def cells_of(
         return np.column_stack([none, rows])
     if shape == "columns":
         return np.column_stack([plane.columns(np.full(len(xy), plane.middle_latitude())), none])
-    return np.column_stack([plane.columns((rows + 0.5) * size), rows])
-
-
-class _Plane:
-    """Coordinates in metres: y along the meridian, x along whichever parallel is asked for."""
-
-    def __init__(self, xy: np.ndarray, crs: CRS | None, size: float, offset: tuple[float, float]) -> None:
-        self.geographic = crs is not None and crs.is_geographic
-        self.size, self.offset = size, offset
-        scale = np.radians(1.0) * EARTH_RADIUS if self.geographic else metres_per_unit(crs)
-        self.x, self.y = xy[:, 0] * scale, xy[:, 1] * scale - offset[1]
-
-    def rows(self) -> np.ndarray:
-        return np.asarray(np.floor(self.y / self.size).astype(np.int64))
-
-    def columns(self, along: np.ndarray) -> np.ndarray:
-        """Return columns of cells, x being measured along the parallel at these y."""
-        return np.asarray(np.floor((self.x * self.shrink(along) - self.offset[0]) / self.size).astype(np.int64))
-
-    def shrink(self, y: np.ndarray) -> np.ndarray:
-        """Return the length of a parallel as a share of the equator's."""
-        if not self.geographic:
-            return np.ones(np.shape(y))
-        return np.maximum(np.cos(np.clip((y + self.offset[1]) / EARTH_RADIUS, -np.pi / 2, np.pi / 2)), 1e-9)
-
-    def middle_latitude(self) -> float:
-        if not self.geographic:
-            return 0.0
-        degree = np.radians(1.0) * EARTH_RADIUS
-        middle = (self.y.min() + self.y.max()) / 2 + self.offset[1]
-        return float(np.rint(middle / degree) * degree - self.offset[1])
-
-    def hexagons(self) -> np.ndarray:
-        """Return column and row of the nearest of centres that stand in rows, every other one shifted by half a step."""
-        height = self.size * np.sqrt(3) / 2
-        nearest_row = np.rint(self.y / height)
-        best = np.full(len(self.y), np.inf)
-        cells = np.zeros((len(self.y), 2), np.int64)
-        for row in (nearest_row, nearest_row - 1, nearest_row + 1):
-            shrink, shift = self.shrink(row * height), (np.mod(row, 2) * self.size / 2)
-            along = self.x * shrink - self.offset[0] - shift
-            col = np.rint(along / self.size)
-            # Across the row the parallel of the place itself counts, so that distances between rows are alike.
-            dx = (along - col * self.size) / shrink * self.shrink(self.y)
-            distance = dx**2 + (self.y - row * height) ** 2
-            closer = distance < best * (1 - 1e-12)
-            best[closer] = distance[closer]
-            cells[closer] = np.column_stack([col, row])[closer]
-        return cells
+    return np.column_stack(plane.squares())
 
 
 def region_of(regions: Any, xy: np.ndarray, crs: CRS | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,209 +1,225 @@
-"""The base of all operators: a raster in, a raster out, and nothing learned."""
+"""Steps put together: Sequential, and the steps that look at rasters without changing them."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import rasterio
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import validate_data
+import pandas as pd
+from sklearn.pipeline import Pipeline
 
-from pixelwise.errors import BandError, GridError
-from pixelwise.operators.graph import Node
-from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
-from pixelwise.raster.grid import Grid
+from pixelwise.errors import DispatchError
+from pixelwise.operators.base import Operator, band_position
+from pixelwise.operators.graph import Graph, Input, Node
+from pixelwise.operators.switch import Switch
+from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.io import as_nan
-from pixelwise.raster.lazy import map_chunks
-from pixelwise.table.extract import chips_around
-from pixelwise.table.pixels import PixelTable
 
-__all__ = ["Operator", "band_position"]
+__all__ = ["Graph", "Histogram", "Input", "Node", "Raise", "Sequential", "Switch", "Tap"]
 
 
-class Operator(TransformerMixin, BaseEstimator):
-    """Base of operators. A subclass writes `apply`, and may set `halo`.
-
-    An operator takes every carrier, PixelTables (their rows and places are kept) and plain tables, and keeps lazy rasters
-    lazy. Before `apply` missing data is NaN.
-
-    Attributes
-    ----------
-    halo : int
-        Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone. Of a PixelTable the rasters are read
-        again round its rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pixelwise.operators.core import Operator
-    >>> class Halve(Operator):
-    ...     def apply(self, raster):
-    ...         return raster.with_values(raster.values / 2)
-    >>> Halve()(np.full((1, 1, 2), 4, "uint8"))
-    array([[[2., 2.]]], dtype=float32)
-    """
-
-    @property
-    def halo(self) -> int:
-        """Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone."""
-        return 0
-
-    def apply(self, raster: Raster) -> Raster:
-        """Compute the output of a raster in floats with NaN where data is missing.
-
-        Parameters
-        ----------
-        raster : Raster
-            Values of shape (band, y, x).
-
-        Returns
-        -------
-        Raster
-        """
-        raise NotImplementedError
-
-    def __call__(self, *rasters: Any) -> Any:
-        """Apply the operator: the same as ``transform``. Called with an `Input` it becomes a step of a `Graph`."""
-        if any(isinstance(raster, Node) for raster in rasters):
-            return Node(self, *rasters)
-        return self.transform(*rasters)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def fit(self, X: Any, y: Any = None) -> Operator:
-        """Check X and learn nothing but its number and names of bands.
-
-        Parameters
-        ----------
-        X : raster of any carrier, PixelTable, array or DataFrame
-            Pixels.
-        y : None
-            Not used.
-
-        Returns
-        -------
-        self
-        """
-        if not is_raster(X):
-            validate_data(self, X, reset=True, ensure_all_finite="allow-nan")
-            if isinstance(X, PixelTable) and X.band_names is not None:
-                self.feature_names_in_ = np.asarray(X.band_names, dtype=object)
-        return self
-
-    def transform(self, X: Any) -> Any:
-        """Apply the operator.
-
-        Parameters
-        ----------
-        X : raster of any carrier, PixelTable, array or DataFrame
-            Pixels.
-
-        Returns
-        -------
-        raster of the type that came in, PixelTable, or ndarray
-        """
-        if not is_raster(X):
-            return self._transform_table(X)
-        raster = unwrap(X)
-        if not raster.is_lazy:
-            return rewrap(self.apply(as_nan(raster)), X)
-        return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster, self.halo), X)
-
-    def _transform_table(self, X: Any) -> Any:
-        if isinstance(X, PixelTable):
-            return X.derived(self, self._of_neighbours if self.halo else self._of_rows)
-        if self.halo:
-            raise GridError(
-                f"{type(self).__name__} looks {self.halo} pixels round, and an array of rows has no neighbours: "
-                "apply it to the raster, or to a PixelTable from extract_pixels"
-            )
-        frame = getattr(X, "columns", None)
-        names = None if frame is None else tuple(map(str, frame))
-        values = validate_data(self, X, reset=not hasattr(self, "n_features_in_"), ensure_all_finite="allow-nan")
-        return self._on_rows(values, names)[0]
-
-    def _of_rows(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        return self._on_rows(np.asarray(X), X.band_names)
-
-    def _on_rows(self, values: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        """Apply the operator to rows, each of which stands for a pixel without neighbours."""
-        result = self.apply(as_nan(Raster(values.T[:, :, None], _column(len(values)), names)))
-        return np.ascontiguousarray(result.cube[:, :, 0].T), result.bands
-
-    def _of_neighbours(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        """Read the rasters of a table again round its rows, and apply all operators to them."""
-        steps = (*X.steps, self)
-        halo = sum(step.halo for step in steps)
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
-        names: tuple[str, ...] | None = None
-        for rows, chip, inside in chips_around(X, halo, type(self).__name__):
-            for step in steps:
-                chip = step.apply(chip)
-            parts.append((rows, chip.cube[:, *inside].T))
-            names = chip.bands
-        values = np.empty((len(X), parts[0][1].shape[1]), parts[0][1].dtype)
-        for rows, found in parts:
-            values[rows] = found
-        return values, names
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the output's bands.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None
-            Names of the bands that come in; None takes those of the fit.
-
-        Returns
-        -------
-        ndarray of str
-        """
-        names = input_features if input_features is not None else getattr(self, "feature_names_in_", None)
-        count = len(names) if names is not None else self.n_features_in_
-        bands = tuple(map(str, names)) if names is not None else tuple(f"band_{number}" for number in range(1, count + 1))
-        result = self.apply(Raster(np.ones((count, 1, 1), np.float32), _column(1), bands, (float("nan"),)))
-        return np.asarray(result.names, dtype=object)
-
-
-def _column(height: int) -> Grid:
-    return Grid(None, rasterio.Affine.identity(), height, 1)
-
-
-def band_position(raster: Raster, band: str | int, role: str) -> int:
-    """Return where a band is.
+class Sequential(Pipeline):
+    """Steps one after the other: scikit-learn's Pipeline, which can also be called, and names its steps itself.
 
     Parameters
     ----------
-    raster : Raster
-        Whose bands.
-    band : str or int
-        Name, or position from 0 (negative from the end).
-    role : str
-        What it is wanted as, for the error.
+    steps : list of steps, or of (str, step)
+        Operators, Pixelwise estimators, Graphs, other Sequentials. Steps without a name take that of their class.
 
-    Returns
-    -------
-    int
+    See Also
+    --------
+    Graph : Several inputs or outputs.
+    sklearn.pipeline.make_pipeline : The same without calls.
 
-    Raises
-    ------
-    BandError
-        If the raster has no such band.
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> scene, _ = pw.datasets.make_example()
+    >>> ndvi, ndwi = pw.indices.NDVI(red="B04", nir="B08"), pw.indices.NDWI(green="B03", nir="B08")
+    >>> features = pw.Sequential([pw.indices.AppendIndex(ndvi), pw.indices.AppendIndex(ndwi)])
+    >>> features(pw.open_raster(scene)).band.values.tolist()
+    ['B02', 'B03', 'B04', 'B08', 'NDVI', 'NDWI']
+    >>> [name for name, step in features.steps]
+    ['appendindex-1', 'appendindex-2']
     """
-    if isinstance(band, int | np.integer):
-        if -raster.n_bands <= band < raster.n_bands:
-            return int(band) % raster.n_bands
-    elif band in raster.names:
-        return raster.names.index(band)
-    raise BandError(
-        f"{role}={band!r} is no band of the raster: choose one of {', '.join(raster.names)}, or a position", band=band
-    )
+
+    def __init__(self, steps: Sequence[Any]) -> None:
+        # A list that has its names stays the same object, as `clone` wants it.
+        super().__init__(steps if all(isinstance(step, tuple) for step in steps) else _named(steps))
+
+    def __call__(self, raster: Any) -> Any:
+        """Apply all steps: operators transform, and a Pixelwise estimator does what its ``method`` says.
+
+        Parameters
+        ----------
+        raster : raster of any carrier, PixelTable, or mapping of rasters
+            What the first step takes.
+
+        Returns
+        -------
+        object
+            What the last step gives.
+        """
+        for _, step in self.steps:
+            if step is not None and not isinstance(step, str):
+                raster = step(raster) if callable(step) else _applied(step, raster)
+        return raster
+
+
+def _named(steps: Sequence[Any]) -> list[tuple[str, Any]]:
+    plain = [step[1] if isinstance(step, tuple) else step for step in steps]
+    names = [step if isinstance(step, str) else type(step).__name__.lower() for step in plain]
+    numbered = [f"{name}-{names[: at + 1].count(name)}" if names.count(name) > 1 else name for at, name in enumerate(names)]
+    return [step if isinstance(step, tuple) else (name, step) for name, step in zip(numbered, steps, strict=True)]
+
+
+def _applied(step: Any, raster: Any) -> Any:
+    return step.transform(raster) if hasattr(step, "transform") else step.predict(raster)
+
+
+class Raise(Operator):
+    """Stop with a message: the default of a `Switch` that must not go on without a case.
+
+    Parameters
+    ----------
+    message : str
+        What the error says; ``{key}`` stands for the key that has no case.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> pw.core.Raise("no model for tile {key}").transform(np.zeros((1, 2, 2)), key="33UUP")
+    Traceback (most recent call last):
+    ...
+    pixelwise.errors.DispatchError: no model for tile 33UUP
+    """
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def transform(self, X: Any, key: Any = None) -> Any:
+        """Raise the error.
+
+        Parameters
+        ----------
+        X : object
+            Not used.
+        key : object
+            What the message may speak of.
+
+        Raises
+        ------
+        DispatchError
+            Always.
+        """
+        raise DispatchError(self.message.replace("{key}", str(key)), key=key)
+
+
+class Tap(Operator):
+    """Call a function with whatever passes by, and pass it on unchanged: to print, to plot, to count.
+
+    A saved artifact refuses it, because a function is code.
+
+    Parameters
+    ----------
+    fn : callable
+        Called with each raster or table; what it returns is not used.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> features = pw.Sequential([pw.core.Tap(lambda raster: print("shape", raster.shape)), pw.indices.NDVI(0, 1)])
+    >>> features(np.ones((2, 3, 3))).shape
+    shape (2, 3, 3)
+    (1, 3, 3)
+    """
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        self.fn = fn
+
+    def transform(self, X: Any) -> Any:
+        """Call the function, and return X.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable or array
+            What passes by.
+
+        Returns
+        -------
+        object
+            X itself.
+        """
+        self.fn(X)
+        return X
+
+    def apply(self, raster: Raster) -> Raster:
+        """Return the raster as it is."""
+        return raster
+
+
+class Histogram(Operator):
+    """Count the values of each band of a raster: the end of a way, as no raster comes out.
+
+    Parameters
+    ----------
+    bins : int, default=50
+        Number of bins of equal width.
+    range : (float, float) or None, default=None
+        Lowest and highest value; None takes those of the raster.
+    bands : sequence of (str or int), or None
+        Bands to count; None counts all.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> pw.core.Histogram(bins=2)(np.array([[[0, 1], [2, 10]]], "uint8"))
+                 band_1
+    [0.0, 5.0)        3
+    [5.0, 10.0]       1
+    """
+
+    def __init__(
+        self,
+        bins: int = 50,
+        range: tuple[float, float] | None = None,  # noqa: A002
+        bands: Sequence[str | int] | None = None,
+    ) -> None:
+        self.bins = bins
+        self.range = range
+        self.bands = bands
+
+    def transform(self, X: Any) -> pd.DataFrame:
+        """Count values; missing ones are left out.
+
+        Parameters
+        ----------
+        X : raster of any carrier
+            Not a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a bin, one column a band.
+        """
+        raster = unwrap(X)
+        names = list(raster.names if self.bands is None else self.bands)
+        raster = as_nan(raster.with_values(np.asarray(raster.values)))
+        chosen = [raster.cube[band_position(raster, name, "bands")] for name in names]
+        valid = [band[~np.isnan(band)] for band in chosen]
+        limits = self.range or _limits(valid)
+        edges = np.linspace(*limits, self.bins + 1)
+        counts = {str(name): np.histogram(band, edges)[0] for name, band in zip(names, valid, strict=True)}
+        rows = [f"[{low:.4}, {high:.4})" for low, high in itertools.pairwise(edges)]
+        rows[-1] = f"{rows[-1][:-1]}]"
+        return pd.DataFrame(counts, index=rows)
+
+
+def _limits(valid: Sequence[np.ndarray]) -> tuple[float, float]:
+    known = [band for band in valid if band.size]
+    if not known:
+        return 0.0, 1.0
+    low, high = min(float(band.min()) for band in known), max(float(band.max()) for band in known)
+    return (low, high) if high > low else (low, low + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pixelwise.errors import BandError
-from pixelwise.operators.core import Operator, band_position
+from pixelwise.operators.base import Operator, band_position
 from pixelwise.raster.carriers import Raster
 
 __all__ = ["NDVI", "NDWI", "AppendIndex"]
@@ -25,7 +25,7 @@ class _NormalizedDifference(Operator):
         with np.errstate(divide="ignore", invalid="ignore"):
             index = (first - second) / (first + second)
         index[~np.isfinite(index)] = np.nan
-        return Raster(index[None], raster.grid, (self._name,), (float("nan"),))
+        return Raster(index[None], raster.grid, (self._name,), (float("nan"),), times=raster.times)
 
 
 class NDVI(_NormalizedDifference):
@@ -122,6 +122,11 @@ class AppendIndex(Operator):
     def __init__(self, index: Operator, name: str | None = None) -> None:
         self.index = index
         self.name = name
+
+    @property
+    def halo(self) -> int:
+        """Pixels round a chip that the index looks at."""
+        return self.index.halo
 
     def apply(self, raster: Raster) -> Raster:
         """Compute the index, and put it behind the bands."""

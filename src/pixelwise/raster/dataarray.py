@@ -188,7 +188,7 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
 
 def _coords(raster: Raster, kept: Any, spatial: tuple[str, str], dims: tuple[Hashable, ...]) -> dict[Hashable, Any]:
     if kept is not None:
-        used = {dim for dim in dims if dim in spatial or str(dim).lower() in _TIME}
+        used = {dim for dim in dims if dim in spatial or (str(dim).lower() in _TIME and _same_dates(raster, kept, dim))}
         return {key: coord for key, coord in kept.coords.items() if set(coord.dims) <= used}
     if not raster.grid.is_rectilinear or not raster.grid.is_georeferenced:
         return {}
@@ -196,6 +196,11 @@ def _coords(raster: Raster, kept: Any, spatial: tuple[str, str], dims: tuple[Has
     x = at.c + at.a * (np.arange(raster.grid.width) + 0.5)
     y = at.f + at.e * (np.arange(raster.grid.height) + 0.5)
     return {spatial[0]: y, spatial[1]: x}
+
+
+def _same_dates(raster: Raster, kept: Any, dim: Hashable) -> bool:
+    """Whether the dates of a raster are those of an array, so that what the array says of each date holds."""
+    return raster.times is None or (dim in kept.coords and tuple(kept.coords[dim].values) == tuple(raster.times))
 
 
 def _with_georeference(array: xr.DataArray, grid: Grid, kept: Any) -> xr.DataArray:

@@ -14,6 +14,7 @@ from rasterio.windows import Window
 from pixelwise.errors import GridError, LabelError, MissingDataError, MissingDataWarning
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.io import ArraySource, RasterFile, as_nan, open_source
+from pixelwise.table.bands import band_order
 from pixelwise.table.classes import balance_classes
 from pixelwise.table.labels import Found, find_in_raster, find_in_vector, read_labels
 from pixelwise.table.layout import ToPixelMajor
@@ -27,7 +28,7 @@ from pixelwise.table.missing import (
     table_dtype,
     valid_rows,
 )
-from pixelwise.table.pixels import PixelTable, band_order
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["all_pixels", "chips_around", "extract_pixels"]
 

@@ -1,0 +1,47 @@
+"""What a raster says of itself beside its pixels: attributes, metadata, tags."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import rasterio.io
+import rasterio.vrt
+
+from pixelwise.raster.carriers import is_raster, unwrap
+from pixelwise.raster.io import RasterFile
+
+__all__ = ["metadata_of"]
+
+
+def metadata_of(obj: Any) -> dict[str, Any]:
+    """Return the metadata of a raster: ``attrs``, a GeoTensor's or scene's ``metadata`` too, or the tags of a file.
+
+    Parameters
+    ----------
+    obj : raster of any carrier, or whatever has ``attrs``
+        Only what describes it is read.
+
+    Returns
+    -------
+    dict
+        Empty where nothing is known.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from pixelwise.raster.metadata import metadata_of
+    >>> metadata_of(xr.DataArray(np.zeros((1, 2, 2)), dims=("band", "y", "x"), attrs={"mgrs_tile": "33UUU"}))
+    {'mgrs_tile': '33UUU'}
+    >>> metadata_of(np.zeros((1, 2, 2)))
+    {}
+    """
+    if isinstance(obj, str | os.PathLike | rasterio.io.DatasetReader | rasterio.vrt.WarpedVRT):
+        with RasterFile(obj) as file:
+            return dict(file.tags)
+    found = [getattr(obj, name, None) for name in ("metadata", "attrs")]
+    known = [dict(part) for part in found if isinstance(part, Mapping)]
+    if not known and is_raster(obj):
+        known = [dict(unwrap(obj).attrs)]
+    return {key: value for part in known for key, value in part.items()}

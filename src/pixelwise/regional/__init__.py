@@ -1,0 +1,1 @@
+"""Regional models: fitted on the pixels of a region, and applied to them."""
