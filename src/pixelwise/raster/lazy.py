@@ -36,6 +36,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int =
     from dask.array.overlap import overlap, trim_internal
 
     def chip(block: np.ndarray, grid: Grid) -> Raster:
+        """Return one chunk as a raster that knows where it is."""
         return Raster(block, grid, raster.bands, raster.nodata, times=raster.times, attrs=raster.attrs)
 
     sample = function(chip(np.ones((*raster.values.shape[:-2], 1, 1), raster.values.dtype), raster.grid.window(0, 0, 1, 1)))
