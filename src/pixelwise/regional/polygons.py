@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,22 @@ class Polygons:
         owner = {name: number for number, name in enumerate(self.names)}
         self.owner = np.array([owner[label] for label in labels], np.int32)[kept]
         self.crs: str | None = None if frame.crs is None else frame.crs.to_wkt()
-        # As bytes in an array, which pickle and skops hold without knowing shapely.
+        # As text, which pickle and skops hold without knowing shapely.
         self._blob = [shape.hex() for shape in shapely.to_wkb(shapely.make_valid(shapes[kept]))]
         self._restore()
 
     def _restore(self) -> None:
-        self.shapes = shapely.from_wkb(np.asarray(self._blob))
-        shapely.prepare(self.shapes)
-        self._tree = shapely.STRtree(self.shapes)
+        self._tree = shapely.STRtree(shapely.from_wkb(np.asarray(self._blob)))
+        self._prepared = threading.local()
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """The polygons, prepared for questions: each thread its own, because the answers build indexes inside them."""
+        found: np.ndarray | None = getattr(self._prepared, "shapes", None)
+        if found is None:
+            found = self._prepared.shapes = shapely.from_wkb(np.asarray(self._blob))
+            shapely.prepare(found)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {"names": self.names, "owner": self.owner, "crs": self.crs, "_blob": self._blob}
