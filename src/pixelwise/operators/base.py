@@ -23,16 +23,10 @@ __all__ = ["Operator", "band_position"]
 
 
 class Operator(TransformerMixin, BaseEstimator):
-    """Base of operators. A subclass writes `apply`, and may set `halo`.
+    """Base of operators. A subclass writes `apply`, and may set ``halo``.
 
     An operator takes every carrier, PixelTables (their rows and places are kept) and plain tables, and keeps lazy rasters
     lazy. Before `apply` missing data is NaN.
-
-    Attributes
-    ----------
-    halo : int
-        Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone. Of a PixelTable the rasters are read
-        again round its rows.
 
     Examples
     --------
@@ -47,7 +41,10 @@ class Operator(TransformerMixin, BaseEstimator):
 
     @property
     def halo(self) -> int:
-        """Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone."""
+        """Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone.
+
+        Of a PixelTable the rasters are read again round its rows.
+        """
         return 0
 
     def apply(self, raster: Raster) -> Raster:
