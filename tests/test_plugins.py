@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 import pixelwise as pw
 from pixelwise.errors import PixelwiseWarning, PluginError
-from pixelwise.plugins import DEFAULT_PLUGINS, Plugins, innermost, plugins
+from pixelwise.plugins import DEFAULT_PLUGINS, Plugins, plugins
 
 FORESTS = pw.EstimatorFamily("forests", ("sklearn.ensemble:RandomForestClassifier",), kind="classifier", dtypes=("int32",))
 
@@ -163,8 +164,16 @@ def test_a_strangers_families_are_asked_before_the_built_in_ones(built_in: Plugi
 )
 def test_the_family_is_that_of_the_estimator_that_predicts(estimator: Any, built_in: Plugins) -> None:
     built_in.register(plugin_with(FORESTS), "forests")
-    assert isinstance(innermost(estimator), RandomForestClassifier)
     assert built_in.family_of(estimator, "classifier") is FORESTS
+
+
+def test_an_estimator_that_a_family_claims_is_not_looked_into(built_in: Plugins) -> None:
+    bags = pw.EstimatorFamily("bags", ("sklearn.ensemble:BaggingClassifier",), kind="classifier")
+    built_in.register(plugin_with(FORESTS), "forests")
+    built_in.register(plugin_with(bags), "bags")
+    assert built_in.family_of(BaggingClassifier(RandomForestClassifier()), "classifier") is bags
+    assert built_in.family_of(CalibratedClassifierCV(RandomForestClassifier()), "classifier") is FORESTS
+    assert built_in.family_of(CalibratedClassifierCV(), "classifier").name == "sklearn-classifier"
 
 
 def test_a_subclass_belongs_to_the_family_of_the_nearest_class(built_in: Plugins) -> None:

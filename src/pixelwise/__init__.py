@@ -23,6 +23,7 @@ from pixelwise.model_selection.fold_report import fold_report
 from pixelwise.model_selection.held_out import cross_val_map
 from pixelwise.model_selection.knndm import KNNDMSplit
 from pixelwise.model_selection.nndm import NNDMSplit
+from pixelwise.model_selection.periods import ForwardTimeSplit, LeavePeriodOut
 from pixelwise.model_selection.regions import LeaveRegionOut
 from pixelwise.model_selection.scorer import PixelScorer
 from pixelwise.model_selection.spacetime import SpaceTimeKFold
@@ -33,14 +34,16 @@ from pixelwise.operators.core import Sequential
 from pixelwise.operators.graph import Graph, Input
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import open_raster
+from pixelwise.raster.opening import open_raster
 from pixelwise.raster.write import write_raster
 from pixelwise.regional.estimator import RegionalEstimator
 from pixelwise.registry import ModelRegistry
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.layout import FromPixelMajor, ToPixelMajor
 from pixelwise.table.missing import NanPolicy
+from pixelwise.table.panel import PanelTable
 from pixelwise.table.pixels import PixelTable
+from pixelwise.table.temporal_layout import FromTemporalPixelMajor, ToTemporalPixelMajor
 from pixelwise.version import __version__
 
 __all__ = [
@@ -57,6 +60,8 @@ __all__ = [
     "AccuracyDisplay",
     "SpatialBlockShuffleSplit",
     "SpaceTimeKFold",
+    "ForwardTimeSplit",
+    "LeavePeriodOut",
     "LeaveRegionOut",
     "NNDMSplit",
     "KNNDMSplit",
@@ -64,10 +69,12 @@ __all__ = [
     "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
+    "FromTemporalPixelMajor",
     "Grid",
     "ModelRegistry",
     "NanPolicy",
     "PixelScorer",
+    "PanelTable",
     "PixelTable",
     "PixelwiseClassifier",
     "PixelwiseClusterer",
@@ -79,6 +86,7 @@ __all__ = [
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
     "ToPixelMajor",
+    "ToTemporalPixelMajor",
     "VariogramDisplay",
     "__version__",
     "artifact_info",

@@ -118,6 +118,8 @@ class EstimatorFamily:
         Whether labels must reach the estimator as 0..K-1.
     accepts_nan : bool or None, default=None
         Whether the estimators take NaN; None asks the fitted estimator.
+    time_handling : {"features", "samples", "panel"}, default="features"
+        How rasters with a time axis reach the estimators, where no adapter says so: see `ToTemporalPixelMajor`.
 
     Examples
     --------
@@ -136,6 +138,7 @@ class EstimatorFamily:
     fill_value: int | float | None = None
     encode_labels: bool = False
     accepts_nan: bool | None = None
+    time_handling: Literal["features", "samples", "panel"] = "features"
 
     def loaded_classes(self) -> list[type]:
         """Return the family's classes whose modules are already imported."""

@@ -15,7 +15,7 @@ from pixelwise import hookspecs
 from pixelwise.errors import PixelwiseWarning, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from pixelwise.families import EstimatorFamily
 
@@ -136,23 +136,26 @@ class Plugins:
         Returns
         -------
         EstimatorFamily
-            The one that claims the nearest class; scikit-learn's own for that kind where none does.
+            The one that claims the nearest class, of the outermost estimator that any but scikit-learn's own claims;
+            scikit-learn's own for that kind where none does.
         """
         families = [family for family in self.families if family.kind == kind]
+        general = next(family for family in families if family.name == f"sklearn-{kind}")
         owners = {cls: family for family in families for cls in family.loaded_classes()}
-        claimed = (owners[cls] for cls in type(innermost(estimator)).__mro__ if cls in owners)
-        return next(claimed, next(family for family in families if family.name == f"sklearn-{kind}"))
+        nearest = (next((owners[cls] for cls in type(part).__mro__ if cls in owners), general) for part in _chain(estimator))
+        return next((family for family in nearest if family is not general), general)
 
 
-def innermost(estimator: Any) -> Any:
-    """Return the estimator that makes the predictions inside Pipelines and searches."""
-    while True:
+def _chain(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator, and those that make the predictions inside Pipelines, searches and other wrappers."""
+    while estimator is not None:
+        yield estimator
         if getattr(estimator, "steps", None):
             estimator = estimator.steps[-1][1]
         elif _wraps(cast("Hashable", type(estimator))) and hasattr(estimator, "estimator"):
             estimator = estimator.estimator
         else:
-            return estimator
+            return
 
 
 @functools.cache

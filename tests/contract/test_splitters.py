@@ -52,7 +52,10 @@ def data() -> Data:
     values = rng.normal(0, 0.7, (60, 3)) + (y == "water")[:, None] * np.array([1.0, 2.0, 0.0])
     grid = pw.Grid("EPSG:32633", (10, 0, 330_000, 0, -10, 5_822_000), height=60, width=80)
     scene = np.tile([0, 1], 30)
-    X = pw.PixelTable.from_values(values, [grid, grid], pixel=pixel, scene=scene, group=group, names=("a", "b", "c"))
+    dates = np.where(scene, np.datetime64("2020-07-01", "ns"), np.datetime64("2019-06-15", "ns"))
+    X = pw.PixelTable.from_values(
+        values, [grid, grid], pixel=pixel, scene=scene, group=group, names=("a", "b", "c"), row_times=dates
+    )
     return Data(X, y, X.xy)
 
 
@@ -70,14 +73,16 @@ SPLITTERS: dict[str, Any] = {
     "shuffled blocks": pw.SpatialBlockShuffleSplit(3, test_size=0.34, random_state=0, **BLOCKS),
     "regions": pw.LeaveRegionOut(),
     "space and time": pw.SpaceTimeKFold(2, random_state=0),
+    "years": pw.LeavePeriodOut("year"),
+    "the future": pw.ForwardTimeSplit(1),
     "buffered leave-one-out": pw.BufferedLeaveOneOut(buffer=50, crs=32633),
     "NNDM": pw.NNDMSplit(DOMAIN, phi=100, crs=32633),
     "kNNDM": pw.KNNDMSplit(3, DOMAIN, crs=32633, random_state=0),
 }
 #: They test rows more than once, or one at a time, which some entry points cannot use.
-OVERLAPPING, SINGLE = {"shuffled blocks"}, {"buffered leave-one-out", "NNDM"}
+OVERLAPPING, SINGLE = {"shuffled blocks", "the future"}, {"buffered leave-one-out", "NNDM"}
 #: They read coordinates from `groups`; regions and times would be other groups.
-PLACED = [name for name in SPLITTERS if name not in ("regions", "space and time")]
+PLACED = [name for name in SPLITTERS if name not in ("regions", "space and time", "years", "the future")]
 #: Their folds are a handful, so that searches are quick.
 FEW = [name for name in SPLITTERS if name not in SINGLE | {"regions"}]
 

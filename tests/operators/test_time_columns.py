@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import pixelwise as pw
-from pixelwise.operators.time_columns import column_name, raster_to_rows, rows_to_raster, split_column
+from pixelwise.operators.time_columns import raster_to_rows, rows_to_raster, split_column
+from pixelwise.raster.dates import dated_names
 from pixelwise.raster.io import as_nan
 
 t = pw.temporal
@@ -32,13 +33,8 @@ def test_other_columns_have_no_date(name: str) -> None:
     assert split_column(name) is None
 
 
-def test_a_name_has_the_time_of_day_where_it_matters() -> None:
-    assert column_name("a", np.datetime64("2018-01-31T00:00", "ns")) == "a_2018-01-31"
-    assert column_name("a", np.datetime64("2018-01-31T10:30:05", "ns")) == "a_2018-01-31T10:30:05"
-
-
 def names_of(stack: xr.DataArray) -> list[str]:
-    return [column_name(str(band), date) for band in stack.band.values for date in stack.time.values]
+    return dated_names(stack.band.values.tolist(), stack.time.values, stack.sizes["time"])
 
 
 def rows_of(stack: xr.DataArray) -> np.ndarray:
@@ -52,7 +48,7 @@ def rows_of(stack: xr.DataArray) -> np.ndarray:
     ids=repr,
 )
 def test_rows_of_bands_and_dates_give_what_the_raster_gives(operator: Any, stack: xr.DataArray) -> None:
-    table, names = raster_to_rows(operator.apply(rows_to_raster(rows_of(stack), names_of(stack))), names_of(stack))
+    table, names, _ = raster_to_rows(operator.apply(rows_to_raster(rows_of(stack), names_of(stack))), names_of(stack))
     result = operator(stack)
     if "time" in result.dims:
         assert names == tuple(names_of(result))
@@ -70,7 +66,7 @@ def test_columns_keep_their_order_and_spelling() -> None:
     raster = rows_to_raster(rows, names)
     assert raster.bands == ("b", "a")
     assert raster.values[:, :, 0, 0].tolist() == [[2, 0], [1, 3]]
-    table, found = raster_to_rows(raster, names)
+    table, found, _ = raster_to_rows(raster, names)
     assert found == tuple(names)
     assert np.array_equal(table, rows)
 
@@ -78,15 +74,15 @@ def test_columns_keep_their_order_and_spelling() -> None:
 def test_a_band_that_lacks_a_date_is_missing_there() -> None:
     raster = rows_to_raster(np.array([[1, 2, 3]]), ["a_2018-01-01", "a_2018-02-01", "b_2018-02-01"])
     assert np.array_equal(raster.values[:, :, 0, 0], [[1, 2], [np.nan, 3]], equal_nan=True)
-    table, found = raster_to_rows(raster, ["a_2018-01-01"])
-    assert found == ("a_2018-01-01", "a_2018-02-01", "b_2018-01-01", "b_2018-02-01")
+    table, found, _ = raster_to_rows(raster, ["a_2018-01-01"])
+    assert found == ("a_2018-01", "a_2018-02", "b_2018-01", "b_2018-02")
     assert np.array_equal(table, [[1, 2, np.nan, 3]], equal_nan=True)
 
 
 def test_an_operator_of_bands_works_date_by_date(stack: xr.DataArray) -> None:
     ndvi = pw.indices.NDVI(red="B04", nir="B08")
-    table, names = raster_to_rows(ndvi.apply(rows_to_raster(rows_of(stack), names_of(stack))), names_of(stack))
-    assert names == tuple(column_name("NDVI", date) for date in stack.time.values)
+    table, names, _ = raster_to_rows(ndvi.apply(rows_to_raster(rows_of(stack), names_of(stack))), names_of(stack))
+    assert names == tuple(dated_names(["NDVI"], stack.time.values, stack.sizes["time"]))
     assert np.array_equal(table, rows_of(ndvi(stack)), equal_nan=True)
 
 
@@ -95,6 +91,6 @@ def test_columns_that_are_not_all_dated_have_no_time_axis(names: list[str] | Non
     raster = rows_to_raster(np.array([[1.0, 2.0]]), names)
     assert raster.values.shape == (2, 1, 1)
     assert raster.bands == (None if names is None else tuple(names))
-    table, found = raster_to_rows(raster, names)
+    table, found, _ = raster_to_rows(raster, names)
     assert table.tolist() == [[1.0, 2.0]]
     assert found == raster.bands

@@ -184,6 +184,15 @@ def test_a_stale_fill_value_does_not_survive(raster: xr.DataArray) -> None:
     assert (out.attrs, out.rio.nodata) == ({"_FillValue": 255}, 255)
 
 
+def test_nodata_that_the_dtype_does_not_hold_any_more_is_none(raster: xr.DataArray) -> None:
+    ratio = (raster / 2.0).assign_attrs(_FillValue=np.nan)
+    assert np.isnan(pw.unwrap(ratio).nodata[0])
+    mask = (ratio > 5).astype("uint8").assign_attrs(_FillValue=np.nan)
+    assert pw.unwrap(mask).nodata == (None,) * 4
+    assert pw.unwrap(mask.to_dataset("band")).nodata == (None,) * 4
+    assert pw.unwrap(mask.assign_attrs(_FillValue=-1)).nodata == (None,) * 4
+
+
 def test_names_come_from_long_name_where_bands_are_numbers(raster: xr.DataArray) -> None:
     numbered = raster.assign_coords(band=[1, 2, 3, 4]).assign_attrs(long_name=("a", "b", "c", "d"))
     assert pw.unwrap(numbered).bands == ("a", "b", "c", "d")

@@ -222,9 +222,20 @@ def test_another_nodata_in_each_band_becomes_nan(tmp_path: Path) -> None:
     assert (read.values[1] == 7).all()
 
 
-def test_a_time_axis_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RasterWriteError, match="time axis"):
-        write_raster(np.ones((2, 3, 4, 4)), tmp_path / "a.tif")
+def test_each_band_and_date_becomes_a_band(tmp_path: Path) -> None:
+    values = np.arange(2 * 3 * 4 * 4, dtype="int16")
+    stack = xr.DataArray(
+        values.reshape(2, 3, 4, 4),
+        {"band": ["red", "nir"], "time": np.array(["2018-01-05", "2018-02-05", "2018-03-05"], "datetime64[ns]")},
+        ("band", "time", "y", "x"),
+    )
+    read = pw.open_raster(write_raster(stack, tmp_path / "a.tif"))
+    assert read.band.values.tolist() == [f"{band}_2018-0{month}" for band in ("red", "nir") for month in (1, 2, 3)]
+    assert np.array_equal(read.values.ravel(), values)
+    single = pw.open_raster(write_raster(stack[0].drop_vars("band"), tmp_path / "b.tif"))
+    assert single.band.values.tolist() == ["2018-01", "2018-02", "2018-03"]
+    bare = pw.open_raster(write_raster(stack.values, tmp_path / "c.tif"))
+    assert bare.band.values.tolist()[:4] == ["band_1_t1", "band_1_t2", "band_1_t3", "band_2_t1"]
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_a_plain_estimator_is_wrapped(landsat: Any, fitted: Any) -> None:
 
 def test_a_regressor_is_regional_too(landsat: Any) -> None:
     target = np.asarray(landsat.X)[:, 3].astype(float)
-    X = landsat.X.map_bands(lambda bands: bands[:3], landsat.X.band_names[:3])
+    X = landsat.X.with_bands(np.asarray(landsat.X)[:, :3], landsat.X.band_names[:3])
     model = regional(landsat, LinearRegression()).fit(X, target)
     assert is_regressor(model)
     assert not hasattr(model, "predict_proba")

@@ -22,8 +22,9 @@ from pixelwise.errors import (
     PixelwiseWarning,
     RasterReadError,
 )
-from pixelwise.raster.io import RasterFile, open_source
-from pixelwise.table.extract import all_pixels, gather
+from pixelwise.raster.io import RasterFile
+from pixelwise.table.extract import all_pixels
+from pixelwise.table.reading import gather
 
 LEFT, TOP = 330_000, 5_822_040
 
@@ -322,11 +323,6 @@ def test_every_pixel_of_a_raster_can_be_a_row(raster: xr.DataArray) -> None:
     assert X.shape == (4800 + 400, 4)
     assert np.bincount(X.groups).tolist() == [4800, 400]
     assert np.array_equal(np.asarray(X)[:4800], pw.ToPixelMajor()(raster))
-
-
-def test_a_raster_with_time_needs_another_layout() -> None:
-    with open_source(np.zeros((2, 3, 4, 5))) as source, pytest.raises(ValueError, match="time axis"):
-        gather(source, np.array([0]), pw.NanPolicy())
 
 
 @pytest.mark.parametrize(

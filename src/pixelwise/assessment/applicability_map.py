@@ -93,7 +93,7 @@ class ApplicabilityMapping(PixelwiseTransformer):
     def _names_out(self) -> tuple[str, ...]:
         return tuple(self.estimator.get_feature_names_out())
 
-    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+    def _describe(self, method: str, n_outputs: int | None, dtype: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         if method != "predict":
             return {"long_name": "dissimilarity to the training data"}, self._names_out()
         flags = {"flag_values": np.arange(2, dtype="uint8"), "flag_meanings": " ".join(_CLASSES), "class_names": list(_CLASSES)}

@@ -10,6 +10,7 @@ import rasterio
 from pixelwise.hookspecs import Carrier, hookimpl
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["GeoTensorCarrier", "NdarrayCarrier", "pixelwise_carriers"]
 
@@ -20,8 +21,8 @@ class NdarrayCarrier:
     name = "ndarray"
 
     def matches(self, obj: Any) -> bool:
-        """Whether `obj` is an array of three or four dimensions."""
-        return isinstance(obj, np.ndarray) and obj.ndim in (3, 4)
+        """Whether `obj` is an array of three or four dimensions, and no table of time series."""
+        return isinstance(obj, np.ndarray) and obj.ndim in (3, 4) and not isinstance(obj, PixelTable)
 
     def unwrap(self, obj: np.ndarray) -> Raster:
         """Take the array as it is, on a grid of plain pixel numbers."""

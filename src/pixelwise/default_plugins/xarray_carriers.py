@@ -11,7 +11,7 @@ import xarray as xr
 from pixelwise.errors import GridError
 from pixelwise.hookspecs import Carrier, hookimpl
 from pixelwise.raster.carriers import Raster
-from pixelwise.raster.dataarray import from_dataarray, grid_of, spatial_dims, to_dataarray
+from pixelwise.raster.dataarray import from_dataarray, grid_of, nodata_of, spatial_dims, to_dataarray
 
 __all__ = ["DataArrayCarrier", "DatasetCarrier", "pixelwise_carriers"]
 
@@ -53,7 +53,7 @@ class DatasetCarrier:
         if any(set(obj[name].dims) != set(dims) for name in names):
             raise GridError(f"variables {names} do not all have the dimensions {dims}: select along the others first")
         layers = [obj[name].transpose(*dims) for name in names]
-        nodata = tuple(None if layer.rio.nodata is None else float(layer.rio.nodata) for layer in layers)
+        nodata = tuple(map(nodata_of, layers))
         # np.stack hands over to dask where a layer is lazy.
         values = np.stack([layer.data if layer.chunks is not None else layer.values for layer in layers])
         return Raster(values, grid_of(obj), tuple(str(name) for name in names), nodata, attrs=dict(obj.attrs))

@@ -26,7 +26,8 @@ from pixelwise.model_selection.blocks import SpatialBlockGroupKFold
 from pixelwise.model_selection.comparison import NOT_DESIGN_BASED, FoldScores, compare_folds
 from pixelwise.operators.indices import NDVI, NDWI, AppendIndex
 from pixelwise.raster.grid import crs_name
-from pixelwise.raster.io import RasterFile, open_raster
+from pixelwise.raster.io import RasterFile
+from pixelwise.raster.opening import open_raster
 from pixelwise.raster.write import write_raster
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.pixels import PixelTable

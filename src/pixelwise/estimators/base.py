@@ -22,6 +22,7 @@ from pixelwise.table.bands import band_order
 from pixelwise.table.extract import all_pixels, extract_pixels
 from pixelwise.table.layout import Layout
 from pixelwise.table.missing import NanPolicy, as_policy, refuse_missing, report_empty_bands
+from pixelwise.table.panel import PanelTable
 from pixelwise.table.pixels import PixelTable
 
 __all__ = ["PixelwiseBase", "delegates", "is_rasters"]
@@ -57,7 +58,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
     output_dtype : dtype-like or None, default=None
         Dtype of a map; None takes the first of the family's that holds all its values.
     adapter : Layout or None, default=None
-        How rasters become tables; None takes one row a pixel, one column a band.
+        How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
     """
@@ -220,10 +221,20 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         self, X: Any, y: Any, params: dict[str, Any], policy: NanPolicy, family: EstimatorFamily, first: bool
     ) -> tuple[Any, Any, dict[str, Any]]:
         """Check names and numbers of the features, and settle NaN in pixels."""
+        if first:
+            self.__dict__.pop("adapter_", None)
         if not isinstance(X, PixelTable):
             return self._validated(X, reset=first), y, params
+        layout = self._layout(X.axis is not None)
+        if not first:
+            self._check_layout(layout)
+        X, dated = layout.of_table(X)
+        if dated is not None:
+            params = {key: _rows_of(value, 1 + int(dated.max()), dated) for key, value in params.items()}
+            y = None if y is None else np.asarray(y)[dated]
         if first:
             self._forget_names()
+            self.adapter_ = layout
             validate_data(self, X, reset=True, skip_check_array=True)
         if first and X.band_names is not None:
             self.feature_names_in_ = np.asarray(X.band_names, dtype=object)
@@ -243,7 +254,9 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
             X, y, values = X[rows], None if y is None else np.asarray(y)[rows], values[rows]
         values = values if self.used_bands_.all() else values[:, self.used_bands_]
         # A search inside needs coordinates for its splitter; everything else gets a plain array.
-        return (X.with_bands(values, None) if hasattr(self.estimator, "cv") else values), y, params
+        if not hasattr(self.estimator, "cv"):
+            return layout.arrange(values, len(X.base_bands or ())), y, params
+        return (PanelTable(X.with_bands(values, X.band_names)) if layout.is_panel else X.with_bands(values, None)), y, params
 
     def _settle_nan(
         self,
@@ -260,7 +273,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         empty: Any = gaps.all(axis=0)
         if how == "raise":
             refuse_missing(int(gaps.any(axis=1).sum()), len(values), "the training table")
-        if first and empty.any() and not empty.all():
+        if first and empty.any() and not empty.all() and not self.adapter_.is_panel:
             self.used_bands_ = ~empty
             report_empty_bands(names, empty, "the training pixels", "the model is fitted without it")
         if how == "impute":
@@ -312,11 +325,12 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         return self._apply(all_pixels(X) if is_rasters(X) else X, method)
 
     def _score_table(self, X: Any, y: Any) -> tuple[Any, Any]:
-        return (
-            extract_pixels(X, y, nan=NanPolicy(**{**vars(as_policy(self.nan)), "on_input": "drop"}))
-            if is_rasters(X)
-            else (X, y)
-        )
+        if is_rasters(X):
+            X, y = extract_pixels(X, y, nan=NanPolicy(**{**vars(as_policy(self.nan)), "on_input": "drop"}))
+        if isinstance(X, PixelTable):
+            X, dated = self._layout(X.axis is not None).of_table(X)
+            y = y if dated is None else np.asarray(y)[dated]
+        return X, y
 
 
 def _rows_of(value: Any, n: int, rows: np.ndarray) -> Any:

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 
-from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
+from pixelwise.errors import FillValueError, GridError, MissingDataError, MissingDataWarning
 from pixelwise.estimators.nan_support import takes_nan
 from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
@@ -33,6 +33,7 @@ from pixelwise.table.missing import (
     valid_rows,
 )
 from pixelwise.table.pixels import PixelTable
+from pixelwise.table.temporal_layout import ToTemporalPixelMajor
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
 
@@ -65,7 +66,9 @@ class _Plan:
     pair: OutputType
     #: Names of the columns where the estimator was fitted on a frame.
     frame: Any
-    #: Attributes and band names of maps by their shape in bands.
+    #: Whether estimators take rows as they are.
+    flat: bool
+    #: Attributes and band names of maps by their number of outputs.
     described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
 
 
@@ -133,13 +136,22 @@ class RasterMapping:
     def _table(self, X: Any, inner: Any, method: str) -> Any:
         if method == "inverse_transform":
             return np.asarray(X) if isinstance(X, PixelTable) else X
+        layout = self._layout(isinstance(X, PixelTable) and X.axis is not None)
         if isinstance(X, PixelTable):
+            self._check_layout(layout)
+            X, dated = layout.of_table(X)
+            if dated is not None:
+                raise GridError(
+                    f"{layout!r} gives a prediction a date, and this table has a row a pixel: pass {layout!r}(X), and labels "
+                    "as many times as there are dates"
+                )
             names, values = X.band_names, np.asarray(X)
         elif "used_bands_" in self.__dict__:
             # Fitted on pixels: scikit-learn turns PixelTables into arrays in many places, so that missing names are no news.
             names, values = _frame_names(X), check_array(X, dtype=FLOAT_DTYPES, ensure_all_finite=False, ensure_min_samples=0)
         else:
             return X if "estimator_" not in self.__dict__ else self._validated(X, reset=False)
+        n_bands = len(X.base_bands or ()) if isinstance(X, PixelTable) else 1
         values = values[:, band_order(self._names(), names, values.shape[1], self.n_features_in_)]
         used = self.__dict__.get("used_bands_")
         values = values if used is None or used.all() else values[:, used]
@@ -151,7 +163,7 @@ class RasterMapping:
                 f"{gaps.any(axis=1).sum()} of {len(values)} pixels lack data and {type(inner).__name__} does not take NaN: "
                 f"drop them with extract_pixels(nan='drop'), or use nan='impute'"
             )
-        return _named(inner, values)
+        return _named(inner, layout.arrange(values, n_bands))
 
     def _apply(self, X: Any, method: str) -> Any:
         """Call a method of the fitted estimator on a table, or on a raster block by block; this loop is the hot path."""
@@ -167,7 +179,8 @@ class RasterMapping:
         policy, layout, columns, how, marks, pair = plan.policy, plan.layout, plan.columns, plan.how, plan.marks, plan.pair
         flat = layout.flatten(cube)
         flat = flat if isinstance(columns, slice) else flat[columns]
-        mask = None if raster.mask is None else _flat_mask(raster.mask, layout, columns)
+        mask = None if raster.mask is None else layout.flatten_mask(raster.mask, cube.shape)
+        mask = mask if mask is None or mask.ndim < 2 else mask[columns]
         call, n = getattr(inner, method), flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
         out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), plan.dtype)
@@ -182,6 +195,7 @@ class RasterMapping:
             rows = buffer[: -(-count // _ROWS) * _ROWS]
             rows[count:] = rows[count - 1]
             rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
+            rows = rows if plan.flat else layout.arrange(rows, len(cube))
             result = call(rows if plan.frame is None else pd.DataFrame(rows, columns=plan.frame))[:count]
             result = self._coded(result, method)
             if out is None:
@@ -190,17 +204,21 @@ class RasterMapping:
             block = out[..., start : start + step]
             block[..., slice(None) if valid is None else valid] = result.T
         if out is None:
-            out = self._nothing(inner, len(flat), n, method, pair)
+            probe = layout.arrange(np.zeros((1, len(flat)), np.float32), len(cube))
+            out = self._nothing(inner, probe, n, method, pair)
             if not isinstance(X, Raster):
                 _report_nothing(flat, marks, plan.names, policy)
         elif not isinstance(X, Raster):
             _report_fill(flat, marks, policy)
         values = layout.unflatten(out, cube.shape)
+        # A time axis that is still there is that of maps, one a date.
+        times = (raster.times or tuple(range(values.shape[1]))) if values.ndim > 3 else None
         values = values if out.ndim > 1 else values[0]
-        if values.shape[:-2] not in plan.described:
-            plan.described[values.shape[:-2]] = self._describe(method, values)
-        attrs, bands = plan.described[values.shape[:-2]]
-        mapped = Raster(values, raster.grid, bands, (pair.fill_value,), attrs=dict(attrs), name=method)
+        n_outputs = len(out) if out.ndim > 1 else None
+        if n_outputs not in plan.described:
+            plan.described[n_outputs] = self._describe(method, n_outputs, out.dtype)
+        attrs, bands = plan.described[n_outputs]
+        mapped = Raster(values, raster.grid, bands, (pair.fill_value,), times=times, attrs=dict(attrs), name=method)
         return mapped if raster is X else rewrap(mapped, X)
 
     def _plan(self, raster: Raster, cube: Any, inner: Any, method: str) -> _Plan:
@@ -223,13 +241,33 @@ class RasterMapping:
 
     def _new_plan(self, raster: Raster, cube: Any, method: str, key: tuple[Any, ...], learned: tuple[Any, ...]) -> _Plan:
         inner = learned[0]
-        policy, layout = as_policy(self.nan), self.__dict__.get("adapter") or ToPixelMajor()
-        columns, how = self._reading(layout.names(raster), len(layout.flatten(cube)), policy, inner, method)
-        names, nodata = np.asarray(raster.names)[columns].tolist(), np.asarray(raster.nodata, dtype=object)[columns].tolist()
+        policy, layout = as_policy(self.nan), self._layout(cube.ndim > 3)
+        if method != "inverse_transform":
+            self._check_layout(layout)
+        of_band = layout.bands_of(cube.shape)
+        columns, how = self._reading(layout.names(raster), len(of_band), policy, inner, method)
+        each = missing_values(cube.dtype, raster.names, raster.nodata, policy)
+        names = np.asarray(layout.names(raster) or [raster.names[band] for band in of_band])[columns].tolist()
+        marks = [each[band] for band in of_band[columns]]
         return _Plan(
-            key, learned, policy, layout, columns, how, missing_values(cube.dtype, names, nodata, policy), names,
-            table_dtype(cube.dtype), self._pair(method, policy), _columns_of(inner, len(names)),
+            key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), self._pair(method, policy),
+            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel,
         )  # fmt: skip
+
+    def _layout(self, dated: bool = False) -> Layout:
+        """Return the adapter, or the layout that goes with a raster: of a single date, or of several as the family has it."""
+        given = self.__dict__.get("adapter")
+        return given or (ToTemporalPixelMajor(self._family().time_handling) if dated else ToPixelMajor())
+
+    def _check_layout(self, layout: Layout) -> None:
+        fitted = self.__dict__.get("adapter_")
+        if fitted is not None and fitted != layout:
+            raise GridError(
+                f"the model was fitted with adapter={fitted!r}, and is applied with {layout!r}: give both the same adapter, "
+                "and rasters with the same axes",
+                fitted=fitted,
+                given=layout,
+            )
 
     def _reading(
         self, given: tuple[str, ...] | None, n_given: int, policy: NanPolicy, inner: Any, method: str
@@ -270,16 +308,16 @@ class RasterMapping:
             return output_type(self._family(), self._codes(), self._dtype(), self._fill(policy))
         return OutputType("float32", float("nan"))
 
-    def _nothing(self, inner: Any, n_features: int, n: int, method: str, pair: OutputType) -> np.ndarray:
+    def _nothing(self, inner: Any, probe: np.ndarray, n: int, method: str, pair: OutputType) -> np.ndarray:
         """Return a map of nothing but fill, where no pixel could be predicted."""
-        probe = self._coded(getattr(inner, method)(_named(inner, np.zeros((1, n_features), np.float32))), method)
-        return np.full((*probe.shape[1:], n), pair.fill_value, pair.dtype)
+        made = self._coded(getattr(inner, method)(_named(inner, probe)), method)
+        return np.full((*made.shape[1:], n), pair.fill_value, pair.dtype)
 
-    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
-        """Return attributes and band names of a map."""
+    def _describe(self, method: str, n_outputs: int | None, dtype: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        """Return attributes and band names of a map of so many outputs; None is one without a name."""
         bands = None
-        if values.ndim > 2:
-            bands = tuple(f"{method}_{number}" for number in range(1, len(values) + 1))
+        if n_outputs is not None:
+            bands = tuple(f"{method}_{number}" for number in range(1, n_outputs + 1))
         return {"long_name": method}, bands
 
 
@@ -305,11 +343,6 @@ def _named(inner: Any, rows: np.ndarray) -> Any:
 def _columns_of(inner: Any, n_features: int) -> Any:
     names = getattr(inner, "feature_names_in_", None)
     return None if names is None or len(names) != n_features else names
-
-
-def _flat_mask(mask: np.ndarray, layout: Layout, columns: Any) -> Any:
-    flat = layout.flatten(mask if mask.ndim > 2 else mask[None])
-    return flat[columns] if mask.ndim > 2 else flat[0]
 
 
 def _fitting(result: np.ndarray, pair: OutputType, policy: NanPolicy) -> Any:

@@ -58,7 +58,7 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
     output_dtype : dtype-like or None, default=None
         Dtype of a map; None takes the first of uint8, int16, int32, int64 that holds all classes and the fill.
     adapter : Layout or None, default=None
-        How rasters become tables; None takes one row a pixel, one column a band.
+        How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does: "predict", "predict_proba" ...
 
@@ -197,9 +197,9 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
             return tuple(code for part in classes for code in _codes(np.asarray(part)))
         return () if classes is None else _codes(np.asarray(classes))
 
-    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+    def _describe(self, method: str, n_outputs: int | None, dtype: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         classes = getattr(self, "classes_", None)
-        attrs, bands = super()._describe(method, values)
+        attrs, bands = super()._describe(method, n_outputs, dtype)
         if classes is None or isinstance(classes, list):
             return attrs, bands
         known = np.asarray(classes)
@@ -207,11 +207,11 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
             str(label)
             for label in (known.astype(np.int64) if known.dtype.kind == "f" and _are_codes(known) else known).tolist()
         ]
-        if values.ndim > 2:
-            return attrs, tuple(names) if len(names) == len(values) else bands
+        if n_outputs is not None:
+            return attrs, tuple(names) if len(names) == n_outputs else bands
         if method != "predict":
             return attrs, None
-        codes = np.asarray(self._codes()).astype(values.dtype)
+        codes = np.asarray(self._codes()).astype(dtype)
         meanings = " ".join("_".join(name.split()) for name in names)
         return {**attrs, "flag_values": codes, "flag_meanings": meanings, "class_names": names}, None
 
@@ -244,7 +244,7 @@ class PixelwiseRegressor(_ScoresRasters, RegressorMixin, PixelwiseBase):
     output_dtype : dtype-like or None, default=None
         Dtype of a map; None is float32. Integers are rounded; a prediction that the dtype cannot hold is an error.
     adapter : Layout or None, default=None
-        How rasters become tables; None takes one row a pixel, one column a band.
+        How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
 

@@ -31,7 +31,7 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
     output_dtype : dtype-like or None, default=None
         Dtype of a transformed raster; None is float32.
     adapter : Layout or None, default=None
-        How rasters become tables; None takes one row a pixel, one column a band.
+        How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="transform"
         What calling the object does.
 
@@ -153,13 +153,13 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
     def _names_out(self) -> tuple[str, ...] | None:
         return tuple(map(str, self.get_feature_names_out())) if hasattr(self._fitted(), "get_feature_names_out") else None
 
-    def _describe(self, method: str, values: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...] | None]:
-        attrs, bands = super()._describe(method, values)
+    def _describe(self, method: str, n_outputs: int | None, dtype: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        attrs, bands = super()._describe(method, n_outputs, dtype)
         if method == "transform":
             bands = self._names_out() or bands
         elif method == "inverse_transform":
             bands = self._names()
-        return attrs, bands if values.ndim > 2 and bands is not None and len(bands) == len(values) else None
+        return attrs, bands if n_outputs is not None and bands is not None and len(bands) == n_outputs else None
 
 
 class PixelwiseClusterer(ClusterMixin, PixelwiseBase):
@@ -176,7 +176,7 @@ class PixelwiseClusterer(ClusterMixin, PixelwiseBase):
     output_dtype : dtype-like or None, default=None
         Dtype of a map; None takes the first of uint8, int16, int32, int64 that holds all clusters and the fill.
     adapter : Layout or None, default=None
-        How rasters become tables; None takes one row a pixel, one column a band.
+        How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
 

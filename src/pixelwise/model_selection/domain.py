@@ -12,9 +12,9 @@ from sklearn.utils import check_random_state
 from pixelwise.errors import CRSError, FoldError
 from pixelwise.raster.grid import as_crs, crs_name, transform_xy
 from pixelwise.raster.io import open_source
-from pixelwise.table.extract import gather
 from pixelwise.table.missing import NanPolicy
 from pixelwise.table.pixels import PixelTable
+from pixelwise.table.reading import gather
 
 __all__ = ["domain_points"]
 

@@ -34,7 +34,7 @@ class SpaceTimeKFold(SpatialSplitter):
     location : str or None, default=None
         Column of X that names the location; None takes the groups of a PixelTable (its polygons).
     time : str or None, default=None
-        Column of X with the time; None takes the scene that each row of a PixelTable came from.
+        Column of X with the time; None takes the dates of the rows of a PixelTable, or the scene that each came from.
     random_state : int, RandomState or None, default=None
         Seed of the draw of locations and times into folds.
 
@@ -131,7 +131,9 @@ class SpaceTimeKFold(SpatialSplitter):
         if groups is not None:
             return self._of_groups(what, X, groups)
         if isinstance(X, PixelTable):
-            return X.groups if what == "location" else X.scene
+            if what == "location":
+                return X.groups
+            return X.scene if X.row_times is None else X.row_times
         raise FoldError(f"nothing names the {what} of each row: pass {what}= with a column of X, or groups=")
 
     def _of_groups(self, what: str, X: Any, groups: Any) -> np.ndarray:

@@ -11,13 +11,14 @@ from sklearn.utils.validation import validate_data
 
 from pixelwise.errors import BandError, GridError
 from pixelwise.operators.graph import Node
-from pixelwise.operators.time_columns import raster_to_rows, rows_to_raster
+from pixelwise.operators.time_columns import Rows, raster_to_rows, rows_to_raster
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
+from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import as_nan
 from pixelwise.raster.lazy import map_chunks
-from pixelwise.table.extract import chips_around
 from pixelwise.table.pixels import PixelTable
+from pixelwise.table.reading import chips_around
 
 __all__ = ["Operator", "band_position"]
 
@@ -129,30 +130,31 @@ class Operator(TransformerMixin, BaseEstimator):
         values = validate_data(self, X, reset=not hasattr(self, "n_features_in_"), ensure_all_finite="allow-nan")
         return self._on_rows(values, names)[0]
 
-    def _of_rows(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
-        return self._on_rows(np.asarray(X), X.band_names)
+    def _of_rows(self, X: PixelTable) -> Rows:
+        return self._on_rows(np.asarray(X), X.band_names, X.axis)
 
-    def _on_rows(self, values: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    def _on_rows(self, values: np.ndarray, names: tuple[str, ...] | None, axis: TimeAxis | None = None) -> Rows:
         """Apply the operator to rows, each of which stands for a pixel without neighbours."""
-        return raster_to_rows(self.apply(as_nan(rows_to_raster(values, names))), names)
+        return raster_to_rows(self.apply(as_nan(rows_to_raster(values, names, axis))), names)
 
-    def _of_neighbours(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    def _of_neighbours(self, X: PixelTable) -> Rows:
         """Read the rasters of a table again round its rows, and apply all operators to them."""
         steps = (*X.steps, self)
         halo = sum(step.halo for step in steps)
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         names: tuple[str, ...] | None = None
+        axis: TimeAxis | None = None
         for rows, chip, inside in chips_around(X, halo, type(self).__name__):
             for step in steps:
                 chip = step.apply(chip)
             found = chip.cube[..., *inside][..., None]
             pixels = Raster(found, _column(len(rows)), chip.bands, times=chip.times)
-            values, names = raster_to_rows(pixels, X.band_names)
+            values, names, axis = raster_to_rows(pixels, X.band_names)
             parts.append((rows, values))
         values = np.empty((len(X), parts[0][1].shape[1]), parts[0][1].dtype)
         for rows, part in parts:
             values[rows] = part
-        return values, names
+        return values, names, axis
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the output's bands.

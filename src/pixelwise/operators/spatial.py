@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,8 +13,10 @@ from pixelwise.errors import FoldError, GridError, LabelError
 from pixelwise.operators.appended import appended, room_for
 from pixelwise.operators.base import Operator
 from pixelwise.operators.nearest import Nearest, features_by_name
+from pixelwise.operators.time_columns import Rows
 from pixelwise.raster.blocks import BlockPlane, block_numbers
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.dates import dated_names
 from pixelwise.raster.grid import as_crs, metres_per_unit, transform_xy
 from pixelwise.raster.lattice import centre_x_y
 from pixelwise.table.layout import ToPixelMajor
@@ -54,19 +57,27 @@ class _Place(Operator):
             )
         return X.derived(self, self._of_rows)
 
-    def _of_rows(self, X: PixelTable) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    def _of_rows(self, X: PixelTable) -> Rows:
         names, values = self._names(), np.asarray(X)
         made = np.empty((len(X), len(names)))
         for number in np.unique(X.scene):
             here, grid = X.scene == number, X.grids[number]
             rows, cols = (part[:, None] for part in np.divmod(X.pixel[here], grid.width))
             made[here] = np.concatenate(self._at(*centre_x_y(grid, rows, cols), grid.crs), axis=1)
-        made = made.astype(self._dtype or values.dtype)
-        if not self.append:
-            return made, tuple(names)
-        shown = Raster(np.empty((values.shape[1], 1, 1), np.float32), _pixel(X), X.band_names)
-        bands = appended(shown, np.empty((values.shape[1] + len(names), 1, 1)), names, True).bands
-        return np.concatenate([values, made], axis=1), bands
+        made, axis = made.astype(self._dtype or values.dtype), X.axis
+        given = X.band_names if axis is None else axis.bands
+        if self.append:
+            count = values.shape[1] if axis is None else len(axis.bands)
+            shown = Raster(np.empty((count, 1, 1), np.float32), _pixel(X), given)
+            bands = appended(shown, np.empty((count + len(names), 1, 1)), names, True).names
+        else:
+            bands = tuple(names)
+        if axis is not None:
+            # A place is the same at all dates.
+            made = np.repeat(made, axis.n_times, axis=1)
+            axis = replace(axis, bands=bands)
+            bands = tuple(dated_names(bands, axis.times, axis.n_times))
+        return (np.concatenate([values, made], axis=1) if self.append else made), bands, axis
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the output's bands.

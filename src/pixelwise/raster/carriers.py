@@ -26,7 +26,7 @@ class Raster:
     Parameters
     ----------
     values : ndarray or dask array
-        Shape (band, y, x), (band, time, y, x), or (y, x) for a map of one band.
+        Shape (band, y, x), (band, time, y, x), (y, x) for a map of one band, or (time, y, x) for one a date, with `times`.
     grid : Grid
         Where the pixels are.
     bands : tuple of str or None
@@ -36,7 +36,7 @@ class Raster:
     mask : ndarray of bool or None
         True where data is missing for a reason that no value shows (an alpha band, a numpy mask); shape of `values` or (y, x).
     times : tuple or None
-        Date of each step, for (band, time, y, x).
+        Date of each step of the time axis.
     attrs : mapping
         What else it carries: of a map ``flag_values``, ``flag_meanings``, ``class_names`` and ``long_name``.
     name : str or None
@@ -63,7 +63,10 @@ class Raster:
         shape, grid = tuple(self.values.shape), self.grid
         if shape[-2:] != (grid.height, grid.width):
             raise GridError(f"values of shape {shape} do not fit a grid of {grid.shape} pixels")
-        n_bands = shape[0] if len(shape) > 2 else 1
+        # Written out, and not asked of the properties, because each chip makes several rasters.
+        n_bands = shape[0] if len(shape) > (2 if self.times is None else 3) else 1
+        if self.times is not None and (len(shape) < 3 or len(self.times) != shape[-3]):
+            raise GridError(f"{len(self.times)} dates do not fit values of shape {shape}: they go with (band, time, y, x)")
         if self.bands is not None and len(self.bands) != n_bands:
             raise GridError(f"{len(self.bands)} band names for {n_bands} bands")
         if not self.nodata:
@@ -74,7 +77,7 @@ class Raster:
     @property
     def n_bands(self) -> int:
         """Number of bands."""
-        return int(self.values.shape[0]) if self.values.ndim > 2 else 1
+        return 1 if self._is_map else int(self.values.shape[0])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +87,12 @@ class Raster:
     @property
     def cube(self) -> Any:
         """The values with a band axis in front, also for a map of one band."""
-        return self.values if self.values.ndim > 2 else self.values[None]
+        return self.values[None] if self._is_map else self.values
+
+    @property
+    def _is_map(self) -> bool:
+        """Whether there is no axis of bands."""
+        return int(self.values.ndim) == (2 if self.times is None else 3)
 
     @property
     def is_lazy(self) -> bool:

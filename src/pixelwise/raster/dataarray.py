@@ -14,7 +14,7 @@ from pixelwise.errors import GridError
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
 
-__all__ = ["from_dataarray", "grid_of", "spatial_dims", "to_dataarray"]
+__all__ = ["from_dataarray", "grid_of", "nodata_of", "spatial_dims", "to_dataarray"]
 
 _SPATIAL = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
 _TIME = ("time", "t", "date")
@@ -119,11 +119,21 @@ def from_dataarray(array: xr.DataArray) -> Raster:
         band = None
     else:
         band = order[0] if len(order) > 2 else None
-    nodata = array.rio.nodata
+    nodata = nodata_of(array)
     attrs = {key: value for key, value in array.attrs.items() if key not in _NODATA}
     return Raster(
-        values, grid_of(array), _band_names(array, band), () if nodata is None else (float(nodata),), times=times, attrs=attrs
+        values, grid_of(array), _band_names(array, band), () if nodata is None else (nodata,), times=times, attrs=attrs
     )
+
+
+def nodata_of(array: xr.DataArray) -> float | None:
+    """Return the value that marks missing data in an array; None where none is declared that its dtype can hold."""
+    try:
+        nodata = array.rio.nodata
+    # Attributes outlive arithmetic: (ndvi > 0.5).astype("uint8") still declares NaN.
+    except (ValueError, OverflowError):
+        return None
+    return None if nodata is None else float(nodata)
 
 
 def _band_names(array: xr.DataArray, band: Hashable | None) -> tuple[str, ...] | None:
@@ -165,7 +175,8 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
         values, ndim = values[0], 3
         dims: tuple[Hashable, ...] = (time, rows, cols)
     else:
-        dims = {2: (rows, cols), 3: (band, rows, cols), 4: (band, time, rows, cols)}[ndim]
+        own = () if ndim < raster.cube.ndim else (band,)
+        dims = (*own, *((time,) if raster.cube.ndim > 3 else ()), rows, cols)
     kept = like if like is not None and not grid_of(like).differs_from(raster.grid) else None
     coords = _coords(raster, kept, (rows, cols), dims)
     attrs = {key: value for key, value in raster.attrs.items() if key not in _NODATA}

@@ -1,11 +1,11 @@
-"""Raster files: opened whole as a DataArray, or read window by window."""
+"""Rasters read window by window: files, and what is open already."""
 
 from __future__ import annotations
 
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,19 +13,15 @@ import numpy as np
 import rasterio
 import rasterio.io
 import rasterio.vrt
-import rioxarray
-import xarray as xr
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from pixelwise.errors import BandError, GridError, MemoryBudgetError, RasterReadError
+from pixelwise.errors import GridError, MemoryBudgetError, RasterReadError
 from pixelwise.raster.carriers import EXTREME, Raster, unwrap
-from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.grid import Grid
 
-__all__ = ["ArraySource", "RasterFile", "open_raster", "open_source", "parse_memory"]
+__all__ = ["ArraySource", "RasterFile", "as_nan", "open_source", "opening", "parse_memory"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -61,7 +57,8 @@ def parse_memory(memory: str | int) -> int:
 
 
 @contextmanager
-def _opening(what: str) -> Iterator[None]:
+def opening(what: str) -> Iterator[None]:
+    """Turn GDAL's errors into ones that name what is opened, and keep quiet of files without a place."""
     # Filters belong to all threads: they are changed round opening alone, never round what a second thread reads.
     with _reading(what), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -106,7 +103,7 @@ class RasterFile:
     def __init__(self, source: Any) -> None:
         self._owned = isinstance(source, str | os.PathLike)
         self.path = os.fspath(source) if self._owned else source.name
-        with _opening(f"raster {self.path}"):
+        with opening(f"raster {self.path}"):
             self._file = rasterio.open(source) if self._owned else source
         try:
             self._describe()
@@ -143,6 +140,8 @@ class RasterFile:
         self.tags = dict(file.tags())
         own_mask = any({MaskFlags.per_dataset} == set(file.mask_flag_enums[i]) for i in at)
         self.has_mask = bool(alpha) or own_mask
+        #: A file has no time axis.
+        self.times, self.n_times = None, None
 
     def _is_alpha(self, index: int) -> bool:
         """Whether an alpha band is one: GDAL makes the fourth band of any four 8-bit bands alpha, near infrared too."""
@@ -186,7 +185,7 @@ class RasterFile:
         grid = self.grid
         if window is not None:
             grid = grid.window(window.row_off, window.col_off, window.height, window.width)
-        return Raster(values, grid, self.bands, self.nodata, mask if mask is not None and mask.any() else None)
+        return Raster(values, grid, self.bands, self.nodata, mask if mask is not None and mask.any() else None, attrs=self.tags)
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
@@ -222,6 +221,9 @@ class ArraySource:
         self.path = type(source).__name__
         self.grid, self.bands, self.nodata = self._raster.grid, self._raster.bands, self._raster.nodata
         self.n_bands = self._raster.n_bands
+        self.times = self._raster.times
+        #: Number of dates; None where there is no time axis.
+        self.n_times = int(self._raster.cube.shape[1]) if self._raster.cube.ndim > 3 else None
         self.dtype = self._raster.values.dtype.name
         chunks = getattr(self._raster.values, "chunksize", (512, 512))
         self.block_shape = (int(chunks[-2]), int(chunks[-1]))
@@ -234,7 +236,8 @@ class ArraySource:
         whole = self._raster
         mask = None if whole.mask is None else whole.mask[..., rows, cols]
         grid = self.grid.window(window.row_off, window.col_off, window.height, window.width)
-        return Raster(np.asarray(whole.cube[..., rows, cols]), grid, self.bands, self.nodata, mask, whole.times)
+        values = np.asarray(whole.cube[..., rows, cols])
+        return Raster(values, grid, self.bands, self.nodata, mask, whole.times, whole.attrs)
 
     def close(self) -> None:
         """Do nothing: what was open before stays open."""
@@ -260,122 +263,6 @@ def band_names(descriptions: list[str | None]) -> tuple[str, ...] | None:
     return names if len(set(names)) == len(names) else None
 
 
-def open_raster(source: Any, chunks: Any = None, *, grid: Grid | None = None, resampling: str = "nearest") -> xr.DataArray:
-    """Open a raster as a DataArray with axes (band, y, x).
-
-    Values keep the file's dtype, and its nodata is declared on the array (``raster.rio.nodata``). A file whose missing pixels
-    are told by a mask, an alpha band, or another nodata in each band is read as floats with NaN.
-
-    Parameters
-    ----------
-    source : path, or mapping of str to path
-        A file or URL that GDAL opens. A mapping from band names to files, one band each, is stacked: bands of other
-        resolutions or CRSs are aligned to the finest grid among them.
-    chunks : int, dict, "auto" or None
-        Given, the array is a lazy dask array of such chunks.
-    grid : Grid or None
-        Where the pixels shall lie; None keeps the file's own grid, or the finest of several.
-    resampling : str, default="nearest"
-        How pixels are found on another grid: a name of ``rasterio.enums.Resampling``.
-
-    Returns
-    -------
-    xarray.DataArray
-        With the band names as the coordinate ``band`` where the file has them, and CRS and transform under ``.rio``.
-
-    Raises
-    ------
-    RasterReadError
-        If a file cannot be read.
-    BandError
-        If a file of a mapping has more than one band.
-
-    Examples
-    --------
-    >>> import pixelwise as pw
-    >>> scene, polygons = pw.datasets.make_example()
-    >>> raster = pw.open_raster(scene)
-    >>> raster.dims, raster.shape, raster.band.values.tolist()
-    (('band', 'y', 'x'), (4, 60, 80), ['B02', 'B03', 'B04', 'B08'])
-    """
-    if isinstance(source, Mapping):
-        array = _stack(source, grid, Resampling[resampling])
-        return array if chunks is None else array.chunk(chunks)
-    if grid is not None:
-        with RasterFile(source) as file:
-            raster = _align(file, grid, Resampling[resampling])
-        array = to_dataarray(raster)
-        return array if chunks is None else array.chunk(chunks)
-    path = os.fspath(source)
-    with RasterFile(path) as file:
-        masked = file.has_mask or len({repr(value) for value in file.nodata}) > 1
-        at, bands = [index - 1 for index in file.indexes], file.bands
-    with _opening(f"raster {path}"):
-        opened = rioxarray.open_rasterio(path, chunks=chunks, masked=masked)
-    assert isinstance(opened, xr.DataArray)
-    array = opened if len(at) == opened.sizes["band"] else opened.isel(band=at)
-    array = array.assign_coords(band=list(bands)) if bands else array
-    return _without_identity_scale(array)
-
-
-def _without_identity_scale(array: xr.DataArray) -> xr.DataArray:
-    idle = {"scale_factor": 1.0, "add_offset": 0.0}
-    array.attrs = {key: value for key, value in array.attrs.items() if key != "long_name" and idle.get(key) != value}
-    return array
-
-
-def _stack(files: Mapping[str, Any], grid: Grid | None, resampling: Resampling) -> xr.DataArray:
-    if not files:
-        raise BandError("open_raster({}) names no files: pass {band name: path}")
-    opened = {}
-    try:
-        for band, path in files.items():
-            opened[band] = RasterFile(path)
-            if opened[band].n_bands != 1:
-                raise BandError(f"{path} has {opened[band].n_bands} bands, and band {band!r} needs a file of one")
-        target = grid or min((file.grid for file in opened.values()), key=lambda g: abs(g.transform.determinant))
-        layers = [_align(file, target, resampling) for file in opened.values()]
-    finally:
-        for file in opened.values():
-            file.close()
-    if len({repr(layer.nodata) for layer in layers}) > 1:
-        layers = [as_nan(layer) for layer in layers]
-    values = np.concatenate([layer.values for layer in layers])
-    return to_dataarray(Raster(values, target, tuple(files), layers[0].nodata[:1]))
-
-
-def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
-    """Read a file onto a grid; pixels that it does not cover are nodata, or NaN where it declares none."""
-    raster = file.read()
-    if not file.grid.differs_from(grid):
-        return raster
-    if file.grid.crs is None or grid.crs is None:
-        raise GridError(f"raster {file.path} has no CRS, so it cannot be aligned to another grid: set its CRS first")
-    covered = np.zeros(grid.shape, "uint8")
-    inside = np.ones(file.grid.shape, "uint8")
-    places = {
-        "src_transform": file.grid.transform,
-        "src_crs": file.grid.crs,
-        "dst_transform": grid.transform,
-        "dst_crs": grid.crs,
-    }
-    reproject(inside, covered, resampling=Resampling.nearest, **places)
-    if raster.mask is not None or (not covered.all() and None in raster.nodata):
-        raster = as_nan(raster)
-    fill = next((value for value in raster.nodata if value is not None), None)
-    values = np.full((raster.n_bands, *grid.shape), 0 if fill is None else fill, raster.values.dtype)
-    reproject(
-        raster.values,
-        values,
-        src_nodata=fill,
-        dst_nodata=fill,
-        init_dest_nodata=fill is not None,
-        resampling=resampling,
-        **places,
-    )
-    return Raster(values, grid, raster.bands, raster.nodata)
-
-
 def as_nan(raster: Raster) -> Raster:
     """Return a raster in floats with NaN where data is missing: nodata, masks, infinities, and floats beyond 1e30."""
     values = raster.cube.astype(np.result_type(raster.values.dtype, np.float32))
@@ -387,7 +274,9 @@ def as_nan(raster: Raster) -> Raster:
     if raster.mask is not None:
         values[np.broadcast_to(raster.mask, values.shape)] = np.nan
     nan = (float("nan"),)
-    return raster.with_values(values if raster.values.ndim > 2 else values[0], nodata=nan * raster.n_bands, mask=None)
+    return raster.with_values(
+        values if raster.values.ndim == raster.cube.ndim else values[0], nodata=nan * raster.n_bands, mask=None
+    )
 
 
 def _drop_extremes(band: np.ndarray) -> None:

@@ -66,7 +66,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int =
     if halo:
         depth = dict.fromkeys((values.ndim - 2, values.ndim - 1), halo)
         values = trim_internal(values, depth, boundary="none")  # type: ignore[no-untyped-call]
-    return replace(sample, values=values if sample.values.ndim > 2 else values[0], grid=raster.grid)
+    return replace(sample, values=values if sample.values.ndim == sample.cube.ndim else values[0], grid=raster.grid)
 
 
 def _not_below(sizes: tuple[int, ...], smallest: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from rasterio.windows import Window
 from pixelwise.errors import FillValueError, RasterWriteError
 from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
+from pixelwise.raster.dates import dated_names
 from pixelwise.raster.destination import check_destination, staged, tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
@@ -170,20 +172,21 @@ class RasterWriter:
         -------
         RasterWriter
         """
-        if raster.values.ndim > 3:
-            shape = raster.values.shape
-            raise RasterWriteError(f"a raster of shape {shape} has a time axis, and a GeoTIFF has none: select a date first")
-        attrs = dict(raster.attrs)
+        attrs, shape = dict(raster.attrs), raster.cube.shape
+        single = len(shape) == 3 and raster.n_bands == 1
         classes = map_classes(attrs) if raster.n_bands == 1 else {}
         title = attrs.get("long_name") or raster.name
-        bands = raster.bands or ((str(title),) if raster.n_bands == 1 and title is not None else None)
+        bands = raster.bands or ((str(title),) if single and title is not None else None)
+        if len(shape) > 3:
+            # A file has no time axis: each band and date is a band of it.
+            bands = tuple(dated_names(raster.names if raster.n_bands > 1 else raster.bands or (), raster.times, shape[1]))
         scale = attrs.get("scale_factor", 1.0), attrs.get("add_offset", 0.0)
         given = scale != (1.0, 0.0) and all(isinstance(value, int | float | np.number) for value in scale)
         kept = {key: value for key, value in attrs.items() if key not in _NO_TAGS and not key.startswith("STATISTICS_")}
         return cls(
-            path, grid, dtype=raster.values.dtype, count=raster.n_bands, nodata=raster.nodata[0], bands=bands, classes=classes,
-            tags={key: value for key, value in kept.items() if isinstance(value, str | int | float | np.number)},
-            scale=scale if given else None, **options,
+            path, grid, dtype=raster.values.dtype, count=math.prod(shape[:-2]), nodata=raster.nodata[0], bands=bands,
+            classes=classes, scale=scale if given else None,
+            tags={key: value for key, value in kept.items() if isinstance(value, str | int | float | np.number)}, **options,
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -224,7 +227,7 @@ class RasterWriter:
 
         Parameters
         ----------
-        values : ndarray of shape (y, x) or (band, y, x)
+        values : ndarray of shape (y, x), (band, y, x) or (band, time, y, x)
             In the writer's dtype.
         window : rasterio.windows.Window
             Where they belong.
@@ -234,7 +237,7 @@ class RasterWriter:
         RasterWriteError
             If they do not fit, or the disk is full.
         """
-        cube = values if values.ndim > 2 else values[None]
+        cube = np.concatenate(list(values)) if values.ndim > 3 else values if values.ndim > 2 else values[None]
         shape = (self.count, window.height, window.width)
         if cube.shape != shape or cube.dtype not in (np.dtype(self.dtype), np.dtype(bool)):
             found = f"values of shape {cube.shape} in {cube.dtype}"
@@ -315,7 +318,7 @@ def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", co
     Parameters
     ----------
     raster : raster of any carrier
-        Shape (band, y, x) or (y, x).
+        Shape (band, y, x) or (y, x); of a time axis each band and date becomes a band, such as ``B04_2018-01``.
     path : path
         Destination, .tif or .tiff; an existing file is replaced at the end.
     compress : str or None, default="deflate"
@@ -359,7 +362,7 @@ def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", co
         masked = source.has_mask if isinstance(source, RasterFile) else whole is not None and whole.mask is not None
         as_floats = len({repr(value) for value in source.nodata}) > 1 or (masked and source.nodata[0] is None)
         pixel = _plain(source.read(Window(0, 0, 1, 1)), as_floats)
-        example = Raster(pixel.values, pixel.grid, source.bands, pixel.nodata, attrs=attrs)
+        example = Raster(pixel.values, pixel.grid, source.bands, pixel.nodata, times=pixel.times, attrs=attrs)
         sides = list(zip(source.block_shape, source.grid.shape, strict=True))
         height, width = (min(max(block, 1024 // block * block), side) for block, side in sides)
         tile = tile_side(height, source.grid.height), tile_side(width, source.grid.width)
@@ -376,4 +379,4 @@ def _plain(raster: Raster, as_floats: bool) -> Raster:
     if raster.mask is None:
         return raster
     cube = np.where(raster.mask, np.asarray(raster.nodata[0], raster.values.dtype), raster.cube)
-    return Raster(cube, raster.grid, raster.bands, raster.nodata)
+    return raster.with_values(cube, mask=None)

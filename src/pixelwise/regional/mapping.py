@@ -96,9 +96,9 @@ class Head:
         """Return dtype and fill of a map."""
         return self._mapping._pair(method, self.policy)
 
-    def describe(self, method: str, values: np.ndarray) -> Any:
+    def describe(self, method: str, n_outputs: int | None, dtype: Any) -> Any:
         """Return attributes and band names of a map."""
-        return self._mapping._describe(method, values)
+        return self._mapping._describe(method, n_outputs, dtype)
 
     @property
     def codes(self) -> np.ndarray:
@@ -165,18 +165,21 @@ def predict_pixels(
     for number in [] if serving is None else np.unique(serving[serving >= 0]):
         inside = serving == number
         if inside.all():
-            out = head.aligned(*_whole(model_at(int(number)), raster, method), method)
+            made, last = _whole(model_at(int(number)), raster, method)
+            out = head.aligned(made, last, method)
             break
-        values = head.aligned(*_column(model_at(int(number)), raster, inside, method), method)
+        made, last = _column(model_at(int(number)), raster, inside, method)
+        values = head.aligned(made, last, method)
         if out is None:
             out = np.full((*values.shape[:-2], *raster.grid.shape), pair.fill_value, pair.dtype)
         out[..., inside] = values[..., 0, :]
     if out is None:
-        one = Raster(np.ones((*raster.cube.shape[:-2], 1, 1), np.float32), raster.grid.window(0, 0, 1, 1), raster.bands)
-        values = head.aligned(*_whole(model_at(0), one, method), method)
+        ones, place = np.ones((*raster.cube.shape[:-2], 1, 1), np.float32), raster.grid.window(0, 0, 1, 1)
+        made, last = _whole(model_at(0), Raster(ones, place, raster.bands, times=raster.times), method)
+        values = head.aligned(made, last, method)
         out = np.full((*values.shape[:-2], *raster.grid.shape), pair.fill_value, pair.dtype)
-    attrs, bands = head.describe(method, out)
-    return Raster(out, raster.grid, bands, (pair.fill_value,), attrs=dict(attrs), name=method)
+    attrs, bands = head.describe(method, None if made.values.ndim < made.cube.ndim else len(out), out.dtype)
+    return Raster(out, raster.grid, bands, (pair.fill_value,), times=made.times, attrs=dict(attrs), name=method)
 
 
 def _whole(model: Any, raster: Raster, method: str) -> tuple[Raster, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from pixelwise.errors import BandError
 
 __all__ = ["band_order"]
+
+#: Names in a message, at most: time series have hundreds.
+_MANY = 15
+_DATED = re.compile(r"_\d{4}-\d{2}")
 
 
 def band_order(wanted: Sequence[str] | None, given: Sequence[str] | None, n_given: int, n_wanted: int | None = None) -> Any:
@@ -48,10 +53,16 @@ def band_order(wanted: Sequence[str] | None, given: Sequence[str] | None, n_give
         return slice(None)
     missing, extra = [name for name in wanted if name not in given], [name for name in given if name not in wanted]
     if missing or extra:
-        parts = [f"lacks band {', '.join(missing)}"] * bool(missing) + [f"has band {', '.join(extra)} too many"] * bool(extra)
+        parts = [f"lacks band {_listed(missing)}"] * bool(missing) + [f"has band {_listed(extra)} too many"] * bool(extra)
+        dated = "; bring time series to the same slots first, as pw.temporal.MonthlyComposite does"
         raise BandError(
-            f"the raster {' and '.join(parts)}: the bands must be {', '.join(wanted)}, in any order",
+            f"the raster {' and '.join(parts)}: the bands must be {_listed(wanted)}, in any order"
+            f"{dated if missing and _DATED.search(missing[0]) else ''}",
             missing=missing,
             extra=extra,
         )
     return [list(given).index(name) for name in wanted]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _MANY else f"{', '.join(names[:_MANY])} ... ({len(names)} in all)"

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
-from rasterio.windows import Window
 
 from pixelwise.errors import GridError, LabelError, MissingDataError, MissingDataWarning
-from pixelwise.raster.carriers import Raster
-from pixelwise.raster.io import ArraySource, RasterFile, as_nan, open_source
-from pixelwise.table.bands import band_order
+from pixelwise.raster.dates import as_times
+from pixelwise.raster.io import ArraySource, RasterFile, open_source
 from pixelwise.table.classes import balance_classes
 from pixelwise.table.labels import Found, find_in_raster, find_in_vector, read_labels
-from pixelwise.table.layout import ToPixelMajor
-from pixelwise.table.missing import (
-    NanPolicy,
-    as_policy,
-    missing_values,
-    report_empty_bands,
-    report_suspected_fill,
-    rows_with_nan,
-    table_dtype,
-    valid_rows,
-)
+from pixelwise.table.missing import NanPolicy, as_policy, report_empty_bands, report_suspected_fill
 from pixelwise.table.pixels import PixelTable
+from pixelwise.table.reading import table_of
 
-__all__ = ["all_pixels", "chips_around", "extract_pixels"]
+__all__ = ["all_pixels", "extract_pixels"]
 
 
 def extract_pixels(
@@ -46,6 +34,7 @@ def extract_pixels(
     min_pixels: int = 0,
     small_classes: str = "drop",
     merge_label: Any = "other",
+    times: Sequence[Any] | None = None,
     random_state: Any = None,
 ) -> tuple[PixelTable, np.ndarray]:
     """Take the labelled pixels out of one raster or many.
@@ -55,7 +44,9 @@ def extract_pixels(
     Parameters
     ----------
     raster : raster of any carrier, or list of them
-        Several may lie on different grids and in different CRSs; their bands are matched by name where they have names.
+        Several may lie on different grids and in different CRSs; their bands are matched by name where they have names. One
+        with a time axis, (band, time, y, x), gives a column a band and date, such as ``B04_2018-01``: all dates of the first
+        band, ascending, then of the next.
     labels : GeoDataFrame, path of a vector file, label raster, or list of them
         Polygons or points, reprojected to the raster; or rasters of one band, warped to it with nearest neighbour where their
         grids differ. One vector source may serve many rasters.
@@ -78,6 +69,8 @@ def extract_pixels(
         What happens to small classes; "merge" gives them all `merge_label`.
     merge_label : object, default="other"
         The label of merged classes.
+    times : sequence of dates or None
+        Date of each raster that has no time axis, for ``X.row_times`` and the splitters that leave out dates.
     random_state : int, RandomState or None
         Seed of the draw.
 
@@ -110,6 +103,7 @@ def extract_pixels(
     """
     policy = as_policy(nan)
     rasters = list(raster) if isinstance(raster, list | tuple) else [raster]
+    dates = _dates_of(times, len(rasters))
     sources = read_labels(labels, column, len(rasters), buffer)
     ignored = [] if ignore_label is None else list(np.atleast_1d(np.asarray(ignore_label, dtype=object)))
     tables: list[PixelTable] = []
@@ -120,7 +114,7 @@ def extract_pixels(
                 found = find_in_vector(opened.grid, source, all_touched)
             else:
                 found = find_in_raster(opened.grid, source, number)
-            table, y = _labelled(opened, found, policy, ignored, _kept(item))
+            table, y = _labelled(opened, found, policy, ignored, item, dates[number])
         tables.append(table)
         targets.append(y)
     if not sum(map(len, targets)):
@@ -144,7 +138,7 @@ def _join(targets: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _labelled(
-    source: RasterFile | ArraySource, found: Found, policy: NanPolicy, ignored: Sequence[Any], item: Any
+    source: RasterFile | ArraySource, found: Found, policy: NanPolicy, ignored: Sequence[Any], item: Any, date: Any
 ) -> tuple[PixelTable, np.ndarray]:
     """Read the pixels that have a label."""
     keep = found.labelled & ~np.isin(found.label, ignored) if ignored else found.labelled
@@ -152,131 +146,17 @@ def _labelled(
         raise LabelError(
             f"{(~found.labelled).sum()} of {len(found.labelled)} pixels have no label: drop them with on_label='drop'"
         )
-    pixel, group = found.pixel[keep], found.group[keep]
-    values = gather(source, pixel, policy)
-    table = PixelTable.from_values(
-        values, [source.grid], pixel=pixel, group=group, names=source.bands, sources=[item], policy=policy
-    )
-    return table, found.label[keep]
+    return table_of(source, found.pixel[keep], policy, item, group=found.group[keep], date=date), found.label[keep]
 
 
-def _kept(item: Any) -> Any:
-    """Return what a table remembers of a raster: of an open dataset its path, which pickles and outlives it."""
-    return item.name if isinstance(item, rasterio.io.DatasetReader) else item
-
-
-def gather(source: RasterFile | ArraySource, pixel: np.ndarray, policy: NanPolicy) -> np.ndarray:
-    """Read pixels, block by block.
-
-    Parameters
-    ----------
-    source : RasterFile or ArraySource
-        What to read.
-    pixel : ndarray of int, shape (n,)
-        Row-major numbers of the pixels, in any order.
-    policy : NanPolicy
-        What counts as missing.
-
-    Returns
-    -------
-    ndarray of float, shape (n, n_bands)
-        NaN where data is missing.
-    """
-    values = np.empty((len(pixel), source.n_bands), table_dtype(source.dtype))
-    names = source.bands or [f"band_{number}" for number in range(1, source.n_bands + 1)]
-    marks = missing_values(source.dtype, names, source.nodata, policy)
-    for at, window in _windows_of(source, pixel):
-        chip = source.read(window)
-        layout = ToPixelMajor()
-        row, col = np.divmod(pixel[at], source.grid.width)
-        inside = (row - window.row_off) * window.width + col - window.col_off
-        flat = layout.flatten(chip.cube)[:, inside]
-        mask = None if chip.mask is None else _flat_mask(chip.mask, layout)[..., inside]
-        _, missing = valid_rows(flat, marks, mask, policy, keep="any")
-        values[at] = rows_with_nan(flat, None, missing, values.dtype)
-    return values
-
-
-def _windows_of(source: RasterFile | ArraySource, pixel: np.ndarray) -> Iterator[tuple[np.ndarray, Window]]:
-    """Yield which pixels lie in a window of whole blocks, and the window; blocks without pixels are passed over."""
-    rows, cols = np.divmod(pixel, source.grid.width)
-    height, width = source.block_shape
-    tall = height * max(1, 128 // height)
-    key = (rows // tall) * (source.grid.width // width + 1) + cols // width
-    order = np.argsort(key, kind="stable")
-    for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1) if len(pixel) else ():
-        top, left = rows[at].min() // height * height, cols[at].min() // width * width
-        bottom = min(-(-(rows[at].max() + 1) // height) * height, source.grid.height)
-        right = min(left + width, source.grid.width)
-        yield at, Window(int(left), int(top), int(right - left), int(bottom - top))
-
-
-def chips_around(X: PixelTable, halo: int, what: str) -> Iterator[tuple[np.ndarray, Raster, tuple[np.ndarray, np.ndarray]]]:
-    """Read the rasters of a table again, round its rows.
-
-    Parameters
-    ----------
-    X : PixelTable
-        Whose rasters.
-    halo : int
-        Pixels round the rows that are needed.
-    what : str
-        What needs them, for the error.
-
-    Yields
-    ------
-    rows : ndarray of int
-        Rows of the table.
-    chip : Raster
-        Floats with NaN where data is missing; as much of the halo as the raster has.
-    inside : (ndarray of int, ndarray of int)
-        Row and column of each of the rows in the chip.
-
-    Raises
-    ------
-    GridError
-        If the table does not know its rasters.
-    """
-    if X.sources is None:
-        raise GridError(
-            f"{what} looks {halo} pixels round, and this table does not know its rasters any more: "
-            "apply it before what changes the values of the table, or to the raster"
-        )
-    for number, item in enumerate(X.sources):
-        here = np.flatnonzero(X.scene == number)
-        with open_source(item) as source:
-            for at, core in _windows_of(source, X.pixel[here]):
-                top, left = max(0, core.row_off - halo), max(0, core.col_off - halo)
-                bottom = min(source.grid.height, core.row_off + core.height + halo)
-                right = min(source.grid.width, core.col_off + core.width + halo)
-                chip = as_nan(source.read(Window(left, top, right - left, bottom - top)))
-                row, col = np.divmod(X.pixel[here[at]], source.grid.width)
-                yield here[at], _in_order(_with_policy(chip, X.policy), X), (row - top, col - left)
-
-
-def _with_policy(chip: Raster, policy: NanPolicy | None) -> Raster:
-    """Set NaN where the policy of the extraction says that data is missing."""
-    if policy is None:
-        return chip
-    for band, name in zip(chip.cube, chip.names, strict=True):
-        for value in policy.sentinels_of(name):
-            band[band == value] = np.nan
-        if policy.valid_range is not None:
-            band[(band < policy.valid_range[0]) | (band > policy.valid_range[1])] = np.nan
-    return chip
-
-
-def _in_order(chip: Raster, X: PixelTable) -> Raster:
-    """Bring the bands of a raster into the order of the first one of the table."""
-    order = band_order(X.source_names, chip.bands, chip.n_bands)
-    if isinstance(order, slice):
-        return chip
-    return chip.with_values(chip.cube[order], bands=X.source_names)
-
-
-def _flat_mask(mask: np.ndarray, layout: ToPixelMajor) -> np.ndarray:
-    flat: np.ndarray = layout.flatten(mask if mask.ndim > 2 else mask[None])
-    return flat if mask.ndim > 2 else flat[0]
+def _dates_of(times: Sequence[Any] | None, n_rasters: int) -> Sequence[Any]:
+    """Return the date of each raster; None for each where none is given."""
+    given = as_times(times)
+    if given is None:
+        return [None] * n_rasters
+    if len(given) != n_rasters:
+        raise GridError(f"{len(given)} times for {n_rasters} rasters: give one date a raster")
+    return list(given)
 
 
 def _drop_missing(X: PixelTable, y: np.ndarray, policy: NanPolicy) -> tuple[PixelTable, np.ndarray]:
@@ -355,11 +235,7 @@ def all_pixels(raster: Any, nan: NanPolicy | str = "drop") -> PixelTable:
     policy, tables = as_policy(nan), []
     for number, item in enumerate(raster if isinstance(raster, list | tuple) else [raster]):
         with open_source(item) as source:
-            pixel = np.arange(source.grid.size)
-            table = PixelTable.from_values(
-                gather(source, pixel, policy), [source.grid], pixel=pixel, names=source.bands, sources=[_kept(item)],
-                policy=policy,
-            )  # fmt: skip
+            table = table_of(source, np.arange(source.grid.size), policy, item)
         tables.append(table.with_groups(np.full(len(table), number)))
     X = PixelTable.concat(tables) if len(tables) > 1 else tables[0]
     return _drop_missing(X, X.groups, policy)[0]

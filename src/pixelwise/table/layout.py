@@ -1,4 +1,4 @@
-"""Which axes of a raster become rows and which become columns: the only reshape in the package."""
+"""Which axes of a raster become rows and which become columns: here and in the temporal layout is all reshaping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from pixelwise.errors import GridError
 from pixelwise.raster.carriers import Raster, rewrap, unwrap
 
-__all__ = ["FromPixelMajor", "Layout", "ToPixelMajor", "pixel_rows"]
+__all__ = ["FromPixelMajor", "Layout", "ToPixelMajor", "bands_by_dates", "pixel_rows", "rows_by_dates"]
 
 
 class Layout(BaseEstimator):
@@ -19,6 +19,21 @@ class Layout(BaseEstimator):
     A layout is set by its parameters alone, so that two layouts with equal parameters are equal, and a fitted model can refuse
     another one.
     """
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells this layout from others: its type and its parameters."""
+        return type(self), *self.get_params(deep=False).values()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params(deep=False).items())
+        return f"{type(self).__name__}({parameters})"
 
     def names(self, raster: Raster) -> tuple[str, ...] | None:
         """Return the name of each feature, or None where the raster's bands have none."""
@@ -31,6 +46,28 @@ class Layout(BaseEstimator):
     def unflatten(self, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return predictions (outputs by samples) as bands by rows by columns, for a cube that had `shape`."""
         raise NotImplementedError
+
+    @property
+    def is_panel(self) -> bool:
+        """Whether estimators take arrays of three axes, of which no feature can be left out."""
+        return False
+
+    def bands_of(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return which band of a cube of this shape each feature is taken from."""
+        return np.arange(shape[0])
+
+    def flatten_mask(self, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a mask of a cube of this shape as flat as its values: (n_samples,), or (n_features, n_samples)."""
+        flat: np.ndarray = self.flatten(mask if mask.ndim > 2 else mask[None])
+        return flat if mask.ndim > 2 else flat[0]
+
+    def arrange(self, rows: np.ndarray, n_bands: int) -> np.ndarray:
+        """Return samples by features in the shape in which estimators take them."""
+        return rows
+
+    def of_table(self, X: Any) -> tuple[Any, np.ndarray | None]:
+        """Return a PixelTable as estimators are fitted on it, and which row each of its rows was, where they are others."""
+        return X, None
 
 
 class ToPixelMajor(Layout):
@@ -74,7 +111,7 @@ class ToPixelMajor(Layout):
         if cube.ndim != 3:
             raise GridError(
                 f"a raster of shape {tuple(cube.shape)} has a time axis, and ToPixelMajor takes (band, y, x): "
-                "select a date first",
+                "select a date, or pass adapter=ToTemporalPixelMajor(time_handling='features')",
                 shape=tuple(cube.shape),
             )
         return cube.reshape(cube.shape[0], -1)
@@ -169,3 +206,13 @@ def pixel_rows(
         for column, band in enumerate(flat):
             rows[:, column] = band[at]
     return rows
+
+
+def bands_by_dates(rows: np.ndarray, n_bands: int) -> np.ndarray:
+    """Return columns of bands and dates, (n, n_bands * time), as (n, n_bands, time), without a copy."""
+    return rows.reshape(len(rows), n_bands, -1)
+
+
+def rows_by_dates(rows: np.ndarray, n_bands: int) -> np.ndarray:
+    """Return columns of bands and dates as one row a pixel and date, (time * n, n_bands): all pixels of a date together."""
+    return bands_by_dates(rows, n_bands).transpose(2, 0, 1).reshape(-1, n_bands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,36 +13,17 @@ import numpy as np
 import pandas as pd
 from rasterio.crs import CRS
 
+from pixelwise.raster.dates import TimeAxis, check_same_dates, described
 from pixelwise.raster.grid import Grid, transform_xy
 from pixelwise.table.bands import band_order
 from pixelwise.table.missing import NanPolicy
+from pixelwise.table.store import Store
 
 __all__ = ["PixelTable"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Store:
-    """All rows of a table; shared by every view of it."""
-
-    values: np.ndarray
-    names: tuple[str, ...] | None
-    grids: tuple[Grid, ...]
-    scene: np.ndarray
-    pixel: np.ndarray
-    group: np.ndarray
-    #: The rasters that the values were read from, one a grid, so that operators can look round each pixel; None where the
-    #: values are not theirs.
-    sources: tuple[Any, ...] | None = None
-    #: What counted as missing when they were read.
-    policy: NanPolicy | None = None
-    #: Operators that have been applied to the rasters since.
-    steps: tuple[Any, ...] = ()
-    #: Names of the bands before the steps.
-    source_names: tuple[str, ...] | None = None
-
-
 #: What operators have made of all rows of a table; forgotten with the table.
-_DERIVED: WeakKeyDictionary[_Store, dict[str, _Store]] = WeakKeyDictionary()
+_DERIVED: WeakKeyDictionary[Store, dict[str, Store]] = WeakKeyDictionary()
 
 
 class PixelTable:
@@ -74,10 +55,9 @@ class PixelTable:
     ((3, 2), 32633)
     """
 
-    ndim = 2
     device = "cpu"
 
-    def __init__(self, store: _Store, rows: np.ndarray | None = None) -> None:
+    def __init__(self, store: Store, rows: np.ndarray | None = None) -> None:
         self._store = store
         self._rows = rows
         self._own = False
@@ -86,7 +66,7 @@ class PixelTable:
     def from_values(
         cls, values: np.ndarray, grids: Sequence[Grid], *, pixel: np.ndarray, scene: np.ndarray | None = None,
         group: np.ndarray | None = None, names: Sequence[str] | None = None, sources: Sequence[Any] | None = None,
-        policy: NanPolicy | None = None,
+        policy: NanPolicy | None = None, axis: TimeAxis | None = None, row_times: np.ndarray | None = None,
     ) -> PixelTable:  # fmt: skip
         """Build a table from values and places.
 
@@ -108,6 +88,10 @@ class PixelTable:
             The raster of each grid, so that operators that look at neighbours can read them.
         policy : NanPolicy or None
             What counted as missing when they were read.
+        axis : TimeAxis or None
+            Bands and dates that the columns are pairs of, where they are.
+        row_times : ndarray of datetime64, shape (n,), or None
+            Date of each row.
 
         Returns
         -------
@@ -117,7 +101,9 @@ class PixelTable:
         group = scene.astype(np.int64) if group is None else np.asarray(group)
         named = None if names is None else tuple(names)
         kept = None if sources is None else tuple(sources)
-        return cls(_Store(values, named, tuple(grids), scene, np.asarray(pixel, np.int64), group, kept, policy, (), named))
+        own = named if axis is None else axis.bands
+        place = np.asarray(pixel, np.int64)
+        return cls(Store(values, named, tuple(grids), scene, place, group, kept, policy, (), own, axis, row_times))
 
     @classmethod
     def concat(cls, tables: Sequence[PixelTable]) -> PixelTable:
@@ -138,12 +124,15 @@ class PixelTable:
             If their bands differ.
         """
         first = tables[0]
+        for number, table in enumerate(tables[1:], 1):
+            check_same_dates(first._store.axis, table._store.axis, number)
         names = first._store.names
         values = [
             np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables
         ]
         offsets = np.cumsum([0, *(len(table._store.grids) for table in tables[:-1])])
         known = all(table._store.sources is not None and not table._store.steps for table in tables)
+        dated = [dates for table in tables if (dates := table.row_times) is not None]
         return cls.from_values(
             np.concatenate(values),
             [grid for table in tables for grid in table._store.grids],
@@ -153,7 +142,14 @@ class PixelTable:
             names=names,
             sources=[source for table in tables for source in table._store.sources or ()] if known else None,
             policy=first._store.policy,
+            axis=first._store.axis,
+            row_times=np.concatenate(dated) if len(dated) == len(tables) else None,
         )
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: rows and columns."""
+        return 2
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -175,6 +171,26 @@ class PixelTable:
     def band_names(self) -> tuple[str, ...] | None:
         """Names of the bands; None where the rasters name none."""
         return self._store.names
+
+    @property
+    def base_bands(self) -> tuple[str, ...] | None:
+        """Names of the bands of which the columns hold all dates, band after band; None where columns are bands."""
+        return None if self._store.axis is None else self._store.axis.bands
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """Dates of the columns of each of `base_bands`, datetime64[ns], ascending; None where there are none."""
+        return None if self._store.axis is None else self._store.axis.times
+
+    @property
+    def axis(self) -> TimeAxis | None:
+        """Bands and dates that the columns are pairs of; None where columns are bands."""
+        return self._store.axis
+
+    @property
+    def row_times(self) -> np.ndarray | None:
+        """Date of each row, datetime64[ns]: of a scene that has one, or of tables with one row a pixel and date."""
+        return None if self._store.row_time is None else self._take(self._store.row_time)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -250,6 +266,8 @@ class PixelTable:
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
             return self._select(key)
+        if key[0] is Ellipsis:
+            return np.asarray(self)[key]
         rows, *rest = (part for part in key if part is not Ellipsis)
         if not rest:
             return self._select(rows)
@@ -285,7 +303,7 @@ class PixelTable:
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return np
 
-    def derived(self, step: Any, make: Callable[[PixelTable], tuple[np.ndarray, Sequence[str] | None]]) -> PixelTable:
+    def derived(self, step: Any, make: Callable[[PixelTable], tuple[Any, ...]]) -> PixelTable:
         """Return this view of the table that an operator makes of all rows; made once for all views of a table.
 
         Parameters
@@ -293,7 +311,7 @@ class PixelTable:
         step : Operator
             What is applied.
         make : callable
-            From the table of all rows to values (n, k) and band names.
+            From the table of all rows to values (n, k), names of the columns, and their TimeAxis where they have one.
 
         Returns
         -------
@@ -302,9 +320,11 @@ class PixelTable:
         known = _DERIVED.setdefault(self._store, {})
         key = joblib.hash((type(step).__qualname__, step.get_params()))
         if key not in known:
-            values, names = make(PixelTable(self._store))
+            values, names, *axis = make(PixelTable(self._store))
             named = None if names is None else tuple(names)
-            known[key] = replace(self._store, values=values, names=named, steps=(*self._store.steps, step))
+            known[key] = replace(
+                self._store, values=values, names=named, steps=(*self._store.steps, step), axis=axis[0] if axis else None
+            )
         return PixelTable(known[key], self._rows)
 
     def with_groups(self, groups: Any) -> PixelTable:
@@ -336,17 +356,26 @@ class PixelTable:
         PixelTable
         """
         named = None if names is None else tuple(names)
-        return PixelTable(replace(self._gathered(), values=values, names=named, sources=None, steps=()))
+        axis = self._store.axis if named is not None and named == self._store.names else None
+        return PixelTable(replace(self._gathered(), values=values, names=named, sources=None, steps=(), axis=axis))
 
-    def map_bands(self, function: Callable[[np.ndarray], np.ndarray], names: Sequence[str] | None) -> PixelTable:
-        """Return the table after a function of bands by pixels, such as an index, has been applied to it."""
-        return self.with_bands(np.ascontiguousarray(function(np.asarray(self).T).T), names)
+    def by_date(self) -> PixelTable:
+        """Return the table with one row a pixel and date, one column a band: all pixels of the first date, then of the next.
 
-    def _gathered(self) -> _Store:
-        store = self._store
-        if self._rows is None:
-            return store
-        return replace(store, values=np.asarray(self), scene=self.scene, pixel=self.pixel, group=self.groups)
+        Returns
+        -------
+        PixelTable
+            With `row_times`; its shape is (n_times * n, n_bands).
+
+        Raises
+        ------
+        GridError
+            If the table has no time axis.
+        """
+        return PixelTable(self._gathered().by_date())
+
+    def _gathered(self) -> Store:
+        return self._store if self._rows is None else self._store.rows(self._rows)
 
     def to_geodataframe(self) -> gpd.GeoDataFrame:
         """Return the table as points with one column a band, and the columns group and scene.
@@ -362,4 +391,8 @@ class PixelTable:
         return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(xy[:, 0], xy[:, 1]), crs=crs)
 
     def __repr__(self) -> str:
+        axis = self._store.axis
+        if axis is not None:
+            dates = described(axis.times) if axis.times is not None else f"{axis.n_times} dates"
+            return f"PixelTable({self.shape[0]} pixels x {len(axis.bands)} bands x {dates}: {', '.join(axis.bands)})"
         return f"PixelTable({self.shape[0]} pixels x {self.shape[1]} bands: {', '.join(self.feature_names)})"
