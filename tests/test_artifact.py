@@ -30,8 +30,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 import pixelwise as pw
-from pixelwise.artifact import artifact_info, load_artifact, save_artifact
+from pixelwise.artifact import save_artifact
 from pixelwise.errors import ArtifactError, PixelwiseWarning
+from pixelwise.stored import artifact_info, load_artifact
 
 FOREST = RandomForestClassifier(n_estimators=5, random_state=0)
 BLOCKS = pw.SpatialBlockGroupKFold(n_splits=2, block_size=200, crs="EPSG:32633")
@@ -124,7 +125,7 @@ def test_a_bare_estimator_comes_back(pixels: Any, tmp_path: Path) -> None:
 
 def test_a_model_comes_back_in_another_process(saved: Path, fitted: Any, raster: xr.DataArray, scene: Path) -> None:
     code = (
-        f"import pixelwise as pw; from pixelwise.artifact import load_artifact; "
+        f"import pixelwise as pw; from pixelwise.stored import load_artifact; "
         f"print(int((load_artifact({str(saved)!r}).predict(pw.open_raster({str(scene)!r})) == 1).sum()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 """pixelwise: rasters as first-class citizens of scikit-learn."""
 
 from pixelwise import datasets, errors, testing
-from pixelwise.artifact import artifact_info, load_artifact, save_artifact
+from pixelwise.artifact import save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.assessment.design import design_sample
@@ -38,6 +38,7 @@ from pixelwise.raster.opening import open_raster
 from pixelwise.raster.write import write_raster
 from pixelwise.regional.estimator import RegionalEstimator
 from pixelwise.registry import ModelRegistry
+from pixelwise.stored import artifact_info, load_artifact
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.layout import FromPixelMajor, ToPixelMajor
 from pixelwise.table.missing import NanPolicy

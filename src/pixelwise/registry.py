@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from pixelwise.stored import artifact_info, load_artifact
 
 __all__ = ["ModelRegistry", "halo_of"]
 
@@ -100,7 +101,7 @@ class ModelRegistry(Mapping[Any, Any]):
                     self._loaded.move_to_end(name)
                     return self._loaded[name]
             # Outside the lock, so that other models can be had meanwhile.
-            model = _artifacts().load_artifact(item, trusted=self.trusted, allow_pickle=self.allow_pickle)
+            model = load_artifact(item, trusted=self.trusted, allow_pickle=self.allow_pickle)
             with self._lock:
                 self._loaded[name] = model
                 while len(self._loaded) > self.max_models:
@@ -131,7 +132,7 @@ class ModelRegistry(Mapping[Any, Any]):
         """
         item = self._models[name]
         if isinstance(item, str):
-            found: list[Any] | None = _artifacts().artifact_info(item)["classes"]
+            found: list[Any] | None = artifact_info(item)["classes"]
             return found
         known = getattr(item, "classes_", None)
         return None if known is None else list(known)
@@ -146,7 +147,7 @@ class ModelRegistry(Mapping[Any, Any]):
 
     def _halo_of(self, name: Any) -> int:
         item = self._models[name]
-        if isinstance(item, str) and not _artifacts().artifact_info(item)["operators"]:
+        if isinstance(item, str) and not artifact_info(item)["operators"]:
             return 0
         return halo_of(self[name])
 
@@ -168,13 +169,8 @@ class ModelRegistry(Mapping[Any, Any]):
         return f"ModelRegistry({len(self)} models, {len(self._loaded)} loaded, max_models={self.max_models})"
 
 
-def _artifacts() -> Any:
-    # By its name, as built-in plugins are: artifacts stand on a higher floor, because they know of estimators and operators.
-    return importlib.import_module("pixelwise.artifact")
-
-
 def halo_of(model: Any) -> int:
-    """Return how many pixels round each pixel a model looks at: its own halo, or that of its steps and parameters.
+    """Return how many pixels round each pixel a model looks at: its own halo, or that of its steps, one behind the other.
 
     Parameters
     ----------

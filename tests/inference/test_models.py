@@ -9,8 +9,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import pixelwise as pw
-from pixelwise.inference.models import final_step, total_halo
+from pixelwise.inference.models import final_step
 from pixelwise.operators.base import Operator
+from pixelwise.registry import halo_of
 
 
 class Wide(Operator):
@@ -32,11 +33,11 @@ class Wide(Operator):
     ],
 )  # fmt: skip
 def test_halos_add_up_along_a_pipeline_and_count_inside_operators(model: object, halo: int) -> None:
-    assert total_halo(model) == halo
+    assert halo_of(model) == halo
 
 
 def test_the_halo_of_a_fitted_search_is_that_of_its_best_estimator() -> None:
     search = GridSearchCV(Ridge(), {}, cv=2).fit(np.arange(8.0)[:, None], np.arange(8.0))
     search.best_estimator_ = make_pipeline(Wide(), Ridge())
-    assert total_halo(search) == 3
+    assert halo_of(search) == 3
     assert isinstance(final_step(search), Ridge)

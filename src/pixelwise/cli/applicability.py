@@ -13,7 +13,6 @@ from sklearn.base import is_classifier
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import LeaveOneGroupOut
 
-from pixelwise.artifact import artifact_info, load_artifact
 from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.assessment.importance import model_parts
 from pixelwise.cli.options import check_free, progress_bar, with_progress
@@ -23,6 +22,7 @@ from pixelwise.inference.streaming import predict_raster
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold
 from pixelwise.raster.destination import check_destination
 from pixelwise.raster.io import RasterFile
+from pixelwise.stored import artifact_info, load_artifact
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.missing import NanPolicy
 from pixelwise.table.pixels import PixelTable

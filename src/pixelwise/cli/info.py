@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from pixelwise.artifact import artifact_info
 from pixelwise.display.summary import summarize_raster
+from pixelwise.stored import artifact_info
 
 __all__ = ["info"]
 

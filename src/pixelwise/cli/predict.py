@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from pixelwise.artifact import load_artifact
 from pixelwise.cli.options import check_free, progress_bar, with_progress
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.raster.destination import check_destination
+from pixelwise.stored import load_artifact
 
 __all__ = ["predict"]
 

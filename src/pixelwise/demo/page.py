@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 
-from pixelwise.artifact import artifact_info
 from pixelwise.display.areas import ClassArea, class_areas
 from pixelwise.display.canvas import png_bytes
 from pixelwise.display.distances import DistanceDisplay
@@ -20,6 +19,7 @@ from pixelwise.display.report import MapReport
 from pixelwise.model_selection.fold_report import fold_report
 from pixelwise.raster.grid import crs_name
 from pixelwise.raster.io import RasterFile
+from pixelwise.stored import artifact_info
 
 if TYPE_CHECKING:
     from pixelwise.demo.steps import Demo

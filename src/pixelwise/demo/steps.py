@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from pixelwise.artifact import load_artifact, save_artifact
+from pixelwise.artifact import save_artifact
 from pixelwise.datasets import Sentinel2OSM, load_sentinel2_osm
 from pixelwise.demo.page import build_page, short
 from pixelwise.display.canvas import check_matplotlib
@@ -29,6 +29,7 @@ from pixelwise.raster.grid import crs_name
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.opening import open_raster
 from pixelwise.raster.write import write_raster
+from pixelwise.stored import load_artifact
 from pixelwise.table.extract import extract_pixels
 from pixelwise.table.pixels import PixelTable
 

@@ -12,7 +12,7 @@ from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegres
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.table.missing import NanPolicy, as_policy
 
-__all__ = ["as_raster_model", "final_step", "policy_of", "total_halo"]
+__all__ = ["as_raster_model", "final_step", "policy_of"]
 
 _METHODS = (
     "predict",
@@ -105,37 +105,3 @@ def policy_of(model: Any, bands: tuple[str, ...]) -> NanPolicy:
     # Operators may have made bands that the file does not have.
     known = {band: values for band, values in policy.sentinels.items() if band in bands}
     return NanPolicy(**{**vars(policy), "sentinels": known})
-
-
-def total_halo(model: Any) -> int:
-    """Return how many pixels round a chip the operators of a model look at, one behind the other.
-
-    Parameters
-    ----------
-    model : object
-        An operator, a Pipeline, a search, or whatever holds some in its parameters.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from pixelwise.inference.models import total_halo
-    >>> from pixelwise.operators.base import Operator
-    >>> class Blur(Operator):
-    ...     halo = 3
-    >>> total_halo(make_pipeline(Blur(), Blur()))
-    6
-    """
-    if hasattr(model, "best_estimator_"):
-        return total_halo(model.best_estimator_)
-    if getattr(model, "steps", None):
-        return sum(total_halo(step) for _, step in model.steps)
-    own = getattr(model, "halo", None)
-    if isinstance(own, int):
-        # That of operators inside it is counted there.
-        return own
-    inner = model.get_params(deep=False).values() if hasattr(model, "get_params") and not isinstance(model, type) else ()
-    return max((total_halo(value) for value in inner if hasattr(value, "fit")), default=0)

@@ -22,12 +22,13 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
-from pixelwise.inference.models import as_raster_model, policy_of, total_halo
+from pixelwise.inference.models import as_raster_model, policy_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import check_destination
 from pixelwise.raster.io import ArraySource, RasterFile, open_source, parse_memory
 from pixelwise.raster.write import RasterWriter
+from pixelwise.registry import halo_of
 from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
 
@@ -104,7 +105,7 @@ def predict_raster(
     """
     path, budget, threads = check_destination(dst), parse_memory(memory), _threads(workers)
     model = as_raster_model(model, method)
-    predict, halo = getattr(model, method), total_halo(model)
+    predict, halo = getattr(model, method), halo_of(model)
     with contextlib.ExitStack() as stack:
         source = open_source(src)
         stack.callback(source.close)

@@ -194,6 +194,9 @@ class RegionalEstimator(MetaEstimatorMixin, BaseEstimator):
         """Dtype of a map, where one was asked for."""
         return take_apart(mapper_of(self._any_model()))[1].output_dtype
 
+    def _pair(self, method: str, policy: Any) -> Any:
+        return self._dispatch().head.pair(method)
+
     @property
     def halo(self) -> int:
         """Pixels that the operators of the models look round."""
