@@ -60,7 +60,9 @@ def series(gaps: float) -> pw.Raster:
 def of_scenes() -> list[Case]:
     """Return the cases of clouds, corrections, indices and places."""
     scene, c = images(), pw.correction
-    terrain = pw.Raster(np.stack([scene.values[0], scene.values[1] / 250, scene.values[2] / 30]), UTM, ("red", "slope", "aspect"))
+    terrain = pw.Raster(
+        np.stack([scene.values[0], scene.values[1] / 250, scene.values[2] / 30]), UTM, ("red", "slope", "aspect")
+    )
     angle = np.radians(np.float32(40))
 
     def masked(cube: np.ndarray) -> np.ndarray:
@@ -115,12 +117,19 @@ def of_surroundings() -> list[Case]:
         z = cube[0].astype(float)
         return np.sqrt(np.maximum(ndimage.uniform_filter(z * z, 7) - ndimage.uniform_filter(z, 7) ** 2, 0))
 
-    coarse = pw.Raster(dem.values[:, : N // 2, : N // 2], pw.Grid("EPSG:32633", (20, 0, 330_000, 0, -20, 5_822_040), N // 2, N // 2))
+    coarse = pw.Raster(
+        dem.values[:, : N // 2, : N // 2], pw.Grid("EPSG:32633", (20, 0, 330_000, 0, -20, 5_822_040), N // 2, N // 2)
+    )
 
     def warped(cube: np.ndarray) -> np.ndarray:
         """Warp with rasterio."""
         out = np.full((1, N, N), np.nan, "float32")
-        places = {"src_transform": coarse.grid.transform, "dst_transform": UTM.transform, "src_crs": UTM.crs, "dst_crs": UTM.crs}
+        places = {
+            "src_transform": coarse.grid.transform,
+            "dst_transform": UTM.transform,
+            "src_crs": UTM.crs,
+            "dst_crs": UTM.crs,
+        }
         reproject(cube, out, src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.bilinear, **places)
         return out
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from pixelwise.errors import BandError, MissingDataError
 from pixelwise.operators.base import Operator, band_position
-from pixelwise.operators.measured import chosen_bands, corrected, per_band, thinned_windows
+from pixelwise.operators.measured import chosen_bands, corrected, float_type, per_band, thinned_windows
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["DarkObjectSubtraction", "TOAToBOA", "dark_objects"]
 
@@ -58,6 +59,8 @@ class TOAToBOA(Operator):
     array([ 0.4, 60. ], dtype=float32)
     """
 
+    _takes_stored = True
+
     def __init__(self, sun_zenith_band: str | int, *, path: Any = 0.0, bands: Sequence[str | int] | None = None) -> None:
         self.sun_zenith_band = sun_zenith_band
         self.path = path
@@ -68,8 +71,8 @@ class TOAToBOA(Operator):
         at = band_position(raster, self.sun_zenith_band, "sun_zenith_band")
         positions = chosen_bands(raster, self.bands, without=[at])
         path = per_band(self.path, raster, positions, "path", default=0.0)
-        kind = raster.cube.dtype.type
-        factor = sun_factor(raster.cube[at], raster.names[at])
+        kind = float_type(raster)
+        factor = sun_factor(band_as_nan(raster, at), raster.names[at])
 
         def correct(number: int, band: np.ndarray, out: np.ndarray) -> None:
             """Correct one band."""
@@ -121,6 +124,8 @@ class DarkObjectSubtraction(Operator):
     array([10., 50.], dtype=float32)
     """
 
+    _takes_stored = True
+
     def __init__(self, dark: Any, *, reflects: float = 0.0, bands: Sequence[str | int] | None = None) -> None:
         self.dark = dark
         self.reflects = reflects
@@ -128,7 +133,7 @@ class DarkObjectSubtraction(Operator):
 
     def apply(self, raster: Raster) -> Raster:
         """Subtract the haze."""
-        positions, kind = chosen_bands(raster, self.bands), raster.cube.dtype.type
+        positions, kind = chosen_bands(raster, self.bands), float_type(raster)
         haze = per_band(self.dark, raster, positions, "dark") - self.reflects
         return corrected(raster, positions, lambda number, band, out: np.subtract(band, kind(haze[number]), out=out))
 

@@ -12,7 +12,9 @@ from scipy import ndimage
 from pixelwise.errors import BandError
 from pixelwise.operators.appended import planes
 from pixelwise.operators.base import Operator, band_position
+from pixelwise.operators.measured import float_type
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["MaskClouds"]
 
@@ -41,8 +43,8 @@ class MaskClouds(Operator):
     """Make all bands NaN where the quality band says cloud.
 
     What is given adds up: a pixel is masked if any of its bits, confidences, classes or its probability says so, at each date
-    for itself. A quality value that is missing counts as 0, because files often declare a nodata of 0 for all their bands, and
-    0 is what clear pixels have; a probability that is missing masks.
+    for itself. Flags and classes are taken as they are stored: files often declare a nodata of 0 for all their bands, and 0 is
+    what clear pixels have. In a table, where such a value is NaN, it counts as 0; a probability that is missing masks.
 
     Parameters
     ----------
@@ -90,6 +92,8 @@ class MaskClouds(Operator):
     array([[[nan, nan, nan]]], dtype=float32)
     """
 
+    _takes_stored = True
+
     def __init__(
         self, qa_band: str | int | None = None, bits: Sequence[int] = (), *, confidence: Mapping[int, int] | None = None,
         classes: Sequence[int] = (), above: float | None = None, dilate: int = 0, keep_qa: bool = True,
@@ -117,12 +121,16 @@ class MaskClouds(Operator):
         kept = [number for number in range(raster.n_bands) if self.keep_qa or number != at]
         if not kept:
             raise BandError("the raster holds nothing but the quality band: stack it with the bands that it is of")
-        values = raster.cube.copy() if self.keep_qa else raster.cube[kept]
-        for number, band in zip(kept, values, strict=True):
-            if number != at:
-                np.copyto(band, np.nan, where=cloudy)
+        cube = raster.cube
+        values = np.empty((len(kept), *cube.shape[1:]), float_type(raster))
+        for number, out in zip(kept, values, strict=True):
+            if number == at:
+                out[...] = cube[number]
+                continue
+            out[...] = band_as_nan(raster, number)
+            np.copyto(out, np.nan, where=cloudy)
         bands = None if raster.bands is None else tuple(raster.bands[number] for number in kept)
-        return raster.with_values(values, bands=bands, nodata=(float("nan"),))
+        return raster.with_values(values, bands=bands, nodata=(float("nan"),), mask=None)
 
     def _product(self) -> _Product:
         """Return what masks, of the preset and of the parameters together."""
@@ -157,17 +165,11 @@ class MaskClouds(Operator):
         cloudy = np.zeros(band.shape, bool) if self.above is None else ~(band <= self.above)
         if not product.bits and not product.confidence and not product.classes:
             return cloudy
-        known = np.nan_to_num(band)
-        flags = known.astype(np.int64 if band.dtype.itemsize > 4 else np.int32)
-        if (flags != known).any():
-            odd = known[flags != known].flat[0]
-            raise BandError(
-                f"quality band {name!r} holds {odd:g}, which is neither flags nor a class: use above= for probabilities"
-            )
+        flags = band if band.dtype.kind in "iu" else _whole(band, name)
         if product.bits:
-            cloudy |= (flags & sum(1 << bit for bit in set(product.bits))) != 0
+            cloudy |= _any_bit(flags, product.bits)
         for low, least in product.confidence:
-            cloudy |= (flags >> low & 3) >= least
+            cloudy |= (flags.astype(np.int64) >> low & 3) >= least
         if product.classes:
             cloudy |= np.isin(flags, product.classes)
         return cloudy
@@ -181,6 +183,26 @@ class MaskClouds(Operator):
             # Distances to clouds are the same whatever chip they are looked at in, as far as the halo goes.
             grown[at] = ~clear if clear.all() else ndimage.distance_transform_edt(clear) <= self.dilate
         return grown
+
+
+def _whole(band: np.ndarray, name: str) -> np.ndarray:
+    """Return flags or classes that are stored as floats as integers."""
+    known = np.nan_to_num(band)
+    flags: np.ndarray = known.astype(np.int64 if band.dtype.itemsize > 4 else np.int32)
+    if (flags != known).any():
+        odd = known[flags != known].flat[0]
+        raise BandError(
+            f"quality band {name!r} holds {odd:g}, which is neither flags nor a class: use above= for probabilities"
+        )
+    return flags
+
+
+def _any_bit(flags: np.ndarray, bits: Sequence[int]) -> np.ndarray:
+    """Return where any of the bits is set; a narrow type has no high bits."""
+    wanted = sum(1 << bit for bit in set(bits)) & ((1 << 8 * flags.dtype.itemsize) - 1)
+    unsigned = flags.view(f"u{flags.dtype.itemsize}")
+    found: np.ndarray = (unsigned & unsigned.dtype.type(wanted)) != 0
+    return found
 
 
 def _is_count(value: Any, most: int) -> bool:

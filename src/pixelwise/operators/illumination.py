@@ -9,8 +9,9 @@ import numpy as np
 
 from pixelwise.errors import BandError, MissingDataError
 from pixelwise.operators.base import Operator, band_position
-from pixelwise.operators.measured import chosen_bands, corrected, per_band, thinned_windows
+from pixelwise.operators.measured import chosen_bands, corrected, float_type, per_band, thinned_windows
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["CosineCorrection", "c_parameters"]
 
@@ -56,6 +57,8 @@ class CosineCorrection(Operator):
     array([[ 86.6, 173.2]], dtype=float32)
     """
 
+    _takes_stored = True
+
     def __init__(
         self, sun_zenith: Any, sun_azimuth: Any, *, slope: str | int = "slope", aspect: str | int = "aspect", c: Any = 0.0,
         bands: Sequence[str | int] | None = None,
@@ -70,7 +73,7 @@ class CosineCorrection(Operator):
     def apply(self, raster: Raster) -> Raster:
         """Correct the bands."""
         positions = [at for at in chosen_bands(raster, self.bands) if self.bands is not None or at not in self._angles(raster)]
-        c, kind = per_band(self.c, raster, positions, "c"), raster.cube.dtype.type
+        c, kind = per_band(self.c, raster, positions, "c"), float_type(raster)
         level, tilted = self.illumination(raster)
 
         def correct(number: int, band: np.ndarray, out: np.ndarray) -> None:
@@ -96,8 +99,8 @@ class CosineCorrection(Operator):
         tilted : ndarray of shape (y, x)
         """
         zenith, azimuth = self._angle(raster, "sun_zenith", 90), self._angle(raster, "sun_azimuth", 360)
-        slope = np.radians(raster.cube[band_position(raster, self.slope, "slope")])
-        aspect = np.radians(raster.cube[band_position(raster, self.aspect, "aspect")])
+        slope = np.radians(band_as_nan(raster, band_position(raster, self.slope, "slope")))
+        aspect = np.radians(band_as_nan(raster, band_position(raster, self.aspect, "aspect")))
         # On flat ground it does not matter which way a pixel faces.
         facing = np.where((slope == 0) & np.isnan(aspect), 1, np.cos(azimuth - aspect))
         return np.cos(zenith), np.cos(zenith) * np.cos(slope) + np.sin(zenith) * np.sin(slope) * facing
@@ -105,10 +108,10 @@ class CosineCorrection(Operator):
     def _angle(self, raster: Raster, name: str, most: float) -> Any:
         given = getattr(self, name)
         if isinstance(given, str | int) and not isinstance(given, bool):
-            return np.radians(raster.cube[band_position(raster, given, name)])
+            return np.radians(band_as_nan(raster, band_position(raster, given, name)))
         if not isinstance(given, float | np.floating) or not 0 <= given <= most:
             raise BandError(f"{name}={given!r}: give degrees from 0.0 to {most}.0 as a float, or a band by name or position")
-        return raster.cube.dtype.type(np.radians(given))
+        return float_type(raster)(np.radians(given))
 
     def _angles(self, raster: Raster) -> list[int]:
         roles = ("slope", "aspect", "sun_zenith", "sun_azimuth")

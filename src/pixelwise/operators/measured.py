@@ -11,9 +11,9 @@ import numpy as np
 from pixelwise.errors import BandError
 from pixelwise.operators.base import band_position
 from pixelwise.raster.carriers import Raster
-from pixelwise.raster.io import as_nan, open_source
+from pixelwise.raster.io import as_nan, band_as_nan, open_source
 
-__all__ = ["chosen_bands", "corrected", "per_band", "thinned_windows"]
+__all__ = ["chosen_bands", "corrected", "float_type", "per_band", "thinned_windows"]
 
 #: Bands that are no measurement of light, by the names that products and our own operators give them.
 _ANCILLARY = re.compile(
@@ -52,14 +52,20 @@ def per_band(value: Any, raster: Raster, positions: Sequence[int], what: str, de
 
 def corrected(raster: Raster, positions: Sequence[int], function: Callable[[int, np.ndarray, np.ndarray], object]) -> Raster:
     """Return a raster whose bands at some positions a function of (number, band, out) has computed."""
-    values = np.empty_like(raster.cube)
+    values = np.empty(raster.cube.shape, float_type(raster))
     number_of = {at: number for number, at in enumerate(positions)}
-    for at, (band, out) in enumerate(zip(raster.cube, values, strict=True)):
+    for at, out in enumerate(values):
+        band = band_as_nan(raster, at)
         if at in number_of:
             function(number_of[at], band, out)
         else:
             out[...] = band
-    return raster.with_values(values, nodata=(float("nan"),))
+    return raster.with_values(values, nodata=(float("nan"),), mask=None)
+
+
+def float_type(raster: Raster) -> Any:
+    """Return the scalar type of a raster's values in floats."""
+    return np.result_type(raster.cube.dtype, np.float32).type
 
 
 def thinned_windows(raster: Any) -> Iterator[Raster]:

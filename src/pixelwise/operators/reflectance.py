@@ -11,7 +11,7 @@ import numpy as np
 
 from pixelwise.errors import BandError
 from pixelwise.operators.base import Operator
-from pixelwise.operators.measured import chosen_bands, corrected, per_band
+from pixelwise.operators.measured import chosen_bands, corrected, float_type, per_band
 from pixelwise.raster.carriers import Raster
 
 __all__ = ["DNToReflectance"]
@@ -78,6 +78,8 @@ class DNToReflectance(Operator):
     (305, 0.0305)
     """
 
+    _takes_stored = True
+
     def __init__(
         self, preset: str | None = None, *, scale: Any = None, offset: Any = None, bands: Sequence[str | int] | None = None,
         sun_elevation: float | None = None,
@@ -98,7 +100,7 @@ class DNToReflectance(Operator):
                 )
             share = np.sin(np.radians(self.sun_elevation))
             scale, offset = scale / share, offset / share
-        kind = raster.cube.dtype.type
+        kind = float_type(raster)
 
         def rescale(number: int, band: np.ndarray, out: np.ndarray) -> None:
             """Scale one band."""
