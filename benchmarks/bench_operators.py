@@ -20,7 +20,7 @@ from scipy.signal import savgol_filter
 import pixelwise as pw
 
 RNG = np.random.default_rng(0)
-N, DATES = 1024, 60
+N, DATES = 2048, 60
 UTM = pw.Grid("EPSG:32633", (10, 0, 330_000, 0, -10, 5_822_040), N, N)
 SMALL = UTM.window(0, 0, 256, 256)
 
@@ -95,9 +95,19 @@ def of_scenes() -> list[Case]:
              lambda cube: (cube[3] - cube[2]) / (cube[3] + cube[2])),
         Case("indices.AppendIndex", pw.indices.AppendIndex(pw.indices.NDVI(red="B04", nir="B08")), scene,
              lambda cube: np.concatenate([cube, ((cube[3] - cube[2]) / (cube[3] + cube[2]))[None]])),
-        Case("spatial.Coordinates", pw.spatial.Coordinates(append=False), scene, lambda cube: np.stack(bounds(N))),
+        Case(
+            "indices.SpectralIndex(EVI)",
+            pw.indices.SpectralIndex("EVI", bands={"N": "B08", "R": "B04", "B": "B02"}),
+            scene.with_values(scene.values / 10_000),
+            lambda cube: 2.5 * (cube[3] - cube[2]) / (cube[3] + 6 * cube[2] - 7.5 * cube[0] + 1),
+        ),
+        Case(
+            "sar.LinearToDB", pw.sar.LinearToDB(), scene,
+            lambda cube: 10 * np.log10(cube, where=cube > 0, out=np.full_like(cube, np.nan))
+        ),
+        Case("spatial.Coordinates", pw.spatial.Coordinates(append=False), scene, lambda _: np.stack(bounds(N))),
         Case("spatial.BlockID", pw.spatial.BlockID(1000, append=False), scene,
-             lambda cube: np.floor(bounds(N)[1] / 1000) * 1e5 + np.floor(bounds(N)[0] / 1000)),
+             lambda _: np.floor(bounds(N)[1] / 1000) * 1e5 + np.floor(bounds(N)[0] / 1000)),
     ]  # fmt: skip
 
 
@@ -117,6 +127,14 @@ def of_surroundings() -> list[Case]:
         z = cube[0].astype(float)
         return np.sqrt(np.maximum(ndimage.uniform_filter(z * z, 7) - ndimage.uniform_filter(z, 7) ** 2, 0))
 
+    def speckle(cube: np.ndarray) -> np.ndarray:
+        """Filter as Lee does, where no pixel is missing."""
+        z = cube[0].astype(float)
+        mean = ndimage.uniform_filter(z, 7)
+        variance = np.maximum(ndimage.uniform_filter(z * z, 7) - mean * mean, 0)
+        signal = np.maximum(variance - mean * mean, 0) / 2
+        return mean + signal / (signal + mean * mean) * (z - mean)
+
     coarse = pw.Raster(
         dem.values[:, : N // 2, : N // 2], pw.Grid("EPSG:32633", (20, 0, 330_000, 0, -20, 5_822_040), N // 2, N // 2)
     )
@@ -134,14 +152,18 @@ def of_surroundings() -> list[Case]:
         return out
 
     return [
-        Case("texture.LocalMean(7)", texture.LocalMean(7, append=False), dem, lambda cube: ndimage.uniform_filter(cube[0], 7, output=float)),
+        Case("sar.LeeSpeckle(7)", pw.sar.LeeSpeckle(7), dem, speckle),
+        Case("texture.LocalMean(7)", texture.LocalMean(7, append=False), dem,
+             lambda cube: ndimage.uniform_filter(cube[0], 7, output=float)),
         Case("texture.LocalStd(7)", texture.LocalStd(7, append=False), dem, deviation),
         Case("texture.LocalPercentile(50, 5)", texture.LocalPercentile(50, 5, append=False), dem,
              lambda cube: ndimage.percentile_filter(cube[0, : N // 4], 50, 5), 4),
         Case("terrain.Slope", terrain.Slope(append=False), dem, lambda cube: np.degrees(np.arctan(np.hypot(*horn(cube))))),
         Case("terrain.Aspect", terrain.Aspect(append=False), dem, lambda cube: np.degrees(np.arctan2(*horn(cube))) % 360),
-        Case("terrain.TPI", terrain.TPI(append=False), dem, lambda cube: cube[0] - (ndimage.uniform_filter(cube[0], 3) * 9 - cube[0]) / 8),
-        Case("fusion.AlignAndStack", pw.fusion.AlignAndStack(target_grid=UTM), {"a": coarse}, lambda given: warped(given["a"].values)),
+        Case("terrain.TPI", terrain.TPI(append=False), dem,
+             lambda cube: cube[0] - (ndimage.uniform_filter(cube[0], 3) * 9 - cube[0]) / 8),
+        Case("fusion.AlignAndStack", pw.fusion.AlignAndStack(target_grid=UTM), {"a": coarse},
+             lambda given: warped(given["a"].values)),
     ]  # fmt: skip
 
 
@@ -173,13 +195,16 @@ def of_series() -> list[Case]:
     return [
         Case("temporal.LinearGapFill", t.LinearGapFill(), gaps, filled),
         Case("temporal.SavitzkyGolay", t.SavitzkyGolay(7, 2), full, lambda cube: savgol_filter(cube[0], 7, 2, axis=0)),
-        Case("temporal.Whittaker", t.Whittaker(10), full, lambda cube: solveh_banded(bands, cube[0].reshape(DATES, -1), lower=True)),
+        Case("temporal.Whittaker", t.Whittaker(10), full,
+             lambda cube: solveh_banded(bands, cube[0].reshape(DATES, -1), lower=True)),
         Case("temporal.HarmonicFeatures(2)", t.HarmonicFeatures(2), gaps, harmonics),
         Case("temporal.PercentileComposite", t.PercentileComposite(), gaps,
              lambda cube: np.nanpercentile(cube[0, :, :16], [25, 50, 75], axis=0), 16),
-        Case('temporal.TimeAggregate("mean")', t.TimeAggregate("mean"), gaps, lambda cube: np.nanmean(cube[0], axis=0, dtype=float)),
+        Case('temporal.TimeAggregate("mean")', t.TimeAggregate("mean"), gaps,
+             lambda cube: np.nanmean(cube[0], axis=0, dtype=float)),
         Case('temporal.TimeAggregate("max")', t.TimeAggregate("max"), gaps, lambda cube: np.nanmax(cube[0], axis=0)),
-        Case('temporal.TimeAggregate("median")', t.TimeAggregate("median"), gaps, lambda cube: np.nanmedian(cube[0, :, :16], axis=0), 16),
+        Case('temporal.TimeAggregate("median")', t.TimeAggregate("median"), gaps,
+             lambda cube: np.nanmedian(cube[0, :, :16], axis=0), 16),
         Case("temporal.MonthlyComposite", t.MonthlyComposite(), gaps,
              lambda cube: [np.nanmedian(cube[0, month::12, :16], axis=0) for month in range(12)], 16),
     ]  # fmt: skip

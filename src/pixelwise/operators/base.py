@@ -15,7 +15,7 @@ from pixelwise.operators.time_columns import Rows, raster_to_rows, rows_to_raste
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import as_nan
+from pixelwise.raster.io import as_nan, in_floats
 from pixelwise.raster.lazy import map_chunks
 from pixelwise.table.pixels import PixelTable
 from pixelwise.table.reading import chips_around
@@ -121,7 +121,7 @@ class Operator(TransformerMixin, BaseEstimator):
         return rewrap(map_chunks(self._apply_to_stored, raster, self.halo), X)
 
     def _apply_to_stored(self, raster: Raster) -> Raster:
-        return self.apply(raster if self._takes_stored else as_nan(raster))
+        return self.apply(raster if self._takes_stored else in_floats(raster))
 
     def _transform_table(self, X: Any) -> Any:
         if isinstance(X, PixelTable):

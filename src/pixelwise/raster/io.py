@@ -273,6 +273,26 @@ def as_nan(raster: Raster) -> Raster:
     return raster.with_values(like, nodata=nan * raster.n_bands, mask=None)
 
 
+def in_floats(raster: Raster) -> Raster:
+    """Return a raster as `as_nan` does, but only to be read: one that is so already is not copied.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> from pixelwise.raster.io import in_floats
+    >>> raster = pw.unwrap(np.array([[[1.5, np.nan]]]))
+    >>> np.shares_memory(in_floats(raster).values, raster.values), in_floats(raster).values.flags.writeable
+    (True, False)
+    """
+    values = raster.values
+    declared = any(_declared(raster, band) is not None for band in range(raster.n_bands))
+    if values.dtype.kind != "f" or values.dtype.itemsize < 4 or declared or raster.mask is not None or has_extremes(values):
+        return as_nan(raster)
+    shared = values.view()
+    shared.flags.writeable = False
+    return raster.with_values(shared, nodata=(float("nan"),) * raster.n_bands)
+
+
 def band_as_nan(raster: Raster, band: int, rows: slice = slice(None)) -> np.ndarray:
     """Return rows of a band in floats with NaN where data is missing, as `as_nan` does, and copy no more than is needed.
 
