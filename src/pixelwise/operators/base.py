@@ -15,7 +15,7 @@ from pixelwise.operators.time_columns import Rows, raster_to_rows, rows_to_raste
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import as_nan, in_floats
+from pixelwise.raster.io import in_floats
 from pixelwise.raster.lazy import map_chunks
 from pixelwise.table.pixels import PixelTable
 from pixelwise.table.reading import chips_around
