@@ -29,7 +29,7 @@ from pixelwise.model_selection.scorer import PixelScorer
 from pixelwise.model_selection.spacetime import SpaceTimeKFold
 from pixelwise.model_selection.variogram import empirical_variogram
 from pixelwise.model_selection.variogram_models import fit_variogram
-from pixelwise.operators import cloud, core, correction, fusion, indices, spatial, temporal, terrain, texture
+from pixelwise.operators import cloud, core, correction, fusion, indices, sar, spatial, temporal, terrain, texture
 from pixelwise.operators.core import Sequential
 from pixelwise.operators.graph import Graph, Input
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
@@ -109,6 +109,7 @@ __all__ = [
     "open_raster",
     "predict_raster",
     "rewrap",
+    "sar",
     "save_artifact",
     "suggest_block_size",
     "temporal",
