@@ -42,6 +42,7 @@ CLUSTERERS = [MiniBatchKMeans(n_init=1, random_state=0), KMeans(n_init=1, random
 INDICES = {
     "NDVI": {"red": 0, "nir": -1},
     "NDWI": {"green": 0, "nir": -1},
+    "SpectralIndex": {"index": "NDVI", "bands": {"R": 0, "N": -1}},
     "AppendIndex": {"index": pw.indices.NDVI(red=0, nir=-1)},
 }
 
@@ -89,6 +90,11 @@ def test_the_table_transformer_passes(estimator: Any, check: Any) -> None:
 
 @parametrize_with_checks([getattr(pw.indices, name)(**params) for name, params in INDICES.items()])
 def test_indices_pass(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@parametrize_with_checks([pw.sar.LinearToDB(), pw.sar.DBToLinear()])
+def test_units_of_backscatter_pass(estimator: Any, check: Any) -> None:
     check(estimator)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -83,6 +84,34 @@ def test_feature_names_come_out(raster: xr.DataArray) -> None:
 
 
 def test_the_base_has_no_formula(raster: xr.DataArray) -> None:
-    for call in (lambda: Operator()(raster), lambda: pw.operators.indices._NormalizedDifference()(raster)):
-        with pytest.raises(NotImplementedError):
-            call()
+    with pytest.raises(NotImplementedError):
+        Operator()(raster)
+
+
+def test_bands_may_be_given_by_position_alone(raster: xr.DataArray) -> None:
+    assert np.array_equal(pw.indices.NDVI(red_idx=2, nir_idx=3)(raster), NDVI(raster))
+    assert np.array_equal(pw.indices.NDWI(green_idx=1, nir="B08")(raster), pw.indices.NDWI(green="B03", nir="B08")(raster))
+    copy = clone(pw.indices.NDVI(red_idx=2, nir_idx=3)).set_params(red_idx=0)
+    assert copy.get_params() == {"red": None, "nir": None, "red_idx": 0, "nir_idx": 3}
+
+
+def test_a_band_given_twice_or_not_at_all_is_told(raster: xr.DataArray) -> None:
+    with pytest.raises(BandError, match="NDVI got red='B04' and red_idx=2: give one of the two"):
+        pw.indices.NDVI(red="B04", nir="B08", red_idx=2)(raster)
+    with pytest.raises(BandError, match="NDWI got green=None and green_idx=None"):
+        pw.indices.NDWI(nir=3)(raster)
+    with pytest.raises(BandError, match="red_idx=9 is no band"):
+        pw.indices.NDVI(red_idx=9, nir_idx=3)(raster)
+
+
+@pytest.mark.parametrize("operator", [NDVI, pw.indices.AppendIndex(NDVI)], ids=["alone", "appended"])
+def test_dates_and_attributes_stay(operator: Operator, raster: xr.DataArray) -> None:
+    times = np.array(["2024-01-03", "2024-02-01"], "datetime64[ns]")
+    stack = xr.concat([raster, raster + 5], xr.DataArray(times, dims="time")).transpose("band", "time", "y", "x")
+    stack = stack.assign_attrs(orbit=22)
+    found = operator(stack)
+    assert (found.dims, found.attrs["orbit"]) == (stack.dims, 22)
+    assert np.array_equal(found.time, times)
+    assert np.array_equal(found[-1, 0], NDVI(raster)[0])
+    plain = operator(pw.Raster(raster.values, pw.unwrap(raster).grid, pw.unwrap(raster).bands, attrs={"orbit": 22}))
+    assert plain.attrs == {"orbit": 22}
