@@ -40,6 +40,9 @@ class Operator(TransformerMixin, BaseEstimator):
     array([[[2., 2.]]], dtype=float32)
     """
 
+    #: Whether `apply` takes rasters as they are stored, and finds out itself, part by part, where data is missing.
+    _takes_stored = False
+
     @property
     def halo(self) -> int:
         """Pixels round a chip that `apply` looks at; 0 where a pixel depends on itself alone.
@@ -114,8 +117,11 @@ class Operator(TransformerMixin, BaseEstimator):
             return self._transform_table(X)
         raster = unwrap(X)
         if not raster.is_lazy:
-            return rewrap(self.apply(as_nan(raster)), X)
-        return rewrap(map_chunks(lambda chip: self.apply(as_nan(chip)), raster, self.halo), X)
+            return rewrap(self._apply_to_stored(raster), X)
+        return rewrap(map_chunks(self._apply_to_stored, raster, self.halo), X)
+
+    def _apply_to_stored(self, raster: Raster) -> Raster:
+        return self.apply(raster if self._takes_stored else as_nan(raster))
 
     def _transform_table(self, X: Any) -> Any:
         if isinstance(X, PixelTable):
@@ -135,7 +141,7 @@ class Operator(TransformerMixin, BaseEstimator):
 
     def _on_rows(self, values: np.ndarray, names: tuple[str, ...] | None, axis: TimeAxis | None = None) -> Rows:
         """Apply the operator to rows, each of which stands for a pixel without neighbours."""
-        return raster_to_rows(self.apply(as_nan(rows_to_raster(values, names, axis))), names)
+        return raster_to_rows(self._apply_to_stored(rows_to_raster(values, names, axis)), names)
 
     def _of_neighbours(self, X: PixelTable) -> Rows:
         """Read the rasters of a table again round its rows, and apply all operators to them."""

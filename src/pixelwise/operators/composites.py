@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pixelwise.operators.base import Operator
-from pixelwise.operators.series_statistics import STATISTICS, percentiles
+from pixelwise.operators.series_statistics import EXTREMES, STATISTICS, percentiles
 from pixelwise.operators.time_axis import choose, dates_of, map_series, steps_of
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import as_nan, has_extremes
 
 __all__ = ["MonthlyComposite", "PercentileComposite", "TimeAggregate"]
 
@@ -104,6 +105,8 @@ class TimeAggregate(Operator):
     (['2018-01', '2018-02', '2018-03'], array([0.5, nan, 0.5], dtype=float32))
     """
 
+    _takes_stored = True
+
     def __init__(self, how: str | Sequence[str] = "mean", freq: str | None = None) -> None:
         self.how = how
         self.freq = freq
@@ -113,6 +116,11 @@ class TimeAggregate(Operator):
         name = type(self).__name__
         functions, suffixes = _statistics(self.how)
         choose(self.freq, "freq", (None, *_PERIODS))
+        steps_of(raster, name)
+        found = _extremes(raster, self.how) if self.freq is None else None
+        if found is not None:
+            return raster.with_values(found, nodata=_NAN, times=None)
+        raster = as_nan(raster)
         order, slots, times = np.arange(steps_of(raster, name)), np.zeros(raster.values.shape[1], int), None
         if self.freq is not None or (raster.times is not None and {"first", "last"} & set(np.atleast_1d(self.how))):
             dates = dates_of(raster, name)
@@ -182,6 +190,19 @@ class MonthlyComposite(Operator):
         values = np.concatenate(map_series(raster, compute, len(months), order))
         bands = _suffixed(raster, [f"{month:02d}" for month in months])
         return raster.with_values(values, bands=bands, nodata=_NAN, times=None)
+
+
+def _extremes(raster: Raster, how: str | Sequence[str]) -> np.ndarray | None:
+    """Return the highest or lowest values of all series in one go, where neither nodata nor fills have to be looked for."""
+    pick = EXTREMES.get(how) if isinstance(how, str) else None
+    if pick is None or raster.values.dtype.kind != "f" or raster.values.dtype.itemsize < 4 or raster.mask is not None:
+        return None
+    if any(nodata is not None and not np.isnan(nodata) for nodata in raster.nodata):
+        return None
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = pick.reduce(raster.values, axis=1)
+    # A fill that is no measurement is either at the other end of a series, or what was found of it.
+    return None if has_extremes(found) else found
 
 
 def _statistics(how: str | Sequence[str]) -> tuple[list[Callable[[np.ndarray], np.ndarray]], list[str] | None]:

@@ -12,6 +12,7 @@ from pixelwise.operators.base import Operator, band_position
 from pixelwise.operators.catalogue import Formula, catalogue_bands, formula_of, needs_reflectance
 from pixelwise.operators.sensor_bands import find_bands
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["NDVI", "NDWI", "AppendIndex", "SpectralIndex"]
 
@@ -29,11 +30,12 @@ class _NormalizedDifference(Operator):
     #: Name of the index, and the two bands.
     _name: str
     _pair: tuple[str, str]
+    _takes_stored = True
 
     def apply(self, raster: Raster) -> Raster:
         """Compute the index as a raster of one band."""
-        first, second = (raster.cube[self._position(raster, role)] for role in self._pair)
-        return _computed(raster, self._name, [first, second], lambda a, b: (a - b) / (a + b))
+        bands = [self._position(raster, role) for role in self._pair]
+        return _computed(raster, self._name, bands, lambda a, b: (a - b) / (a + b))
 
     def _position(self, raster: Raster, role: str) -> int:
         band, position = getattr(self, role), getattr(self, f"{role}_idx")
@@ -196,6 +198,8 @@ class SpectralIndex(Operator):
     array([[[0.45]]])
     """
 
+    _takes_stored = True
+
     def __init__(
         self,
         index: str,
@@ -219,7 +223,7 @@ class SpectralIndex(Operator):
         def compute(*bands: np.ndarray) -> Any:
             return formula.compute(dict(zip(found, bands, strict=True)), constants)
 
-        return _computed(raster, formula.name, [raster.cube[at] for at in found.values()], compute)
+        return _computed(raster, formula.name, list(found.values()), compute)
 
     def _positions(self, raster: Raster, formula: Formula) -> dict[str, int]:
         given = dict(self.bands or {})
@@ -256,6 +260,8 @@ class AppendIndex(Operator):
     (['B02', 'B03', 'B04', 'B08', 'ndvi'], 'float32')
     """
 
+    _takes_stored = True
+
     def __init__(self, index: Operator, name: str | None = None) -> None:
         self.index = index
         self.name = name
@@ -267,38 +273,47 @@ class AppendIndex(Operator):
 
     def apply(self, raster: Raster) -> Raster:
         """Compute the index, and put it behind the bands."""
-        index = self.index.apply(raster)
+        cube, nan = raster.cube, (float("nan"),)
+        whole = np.empty((len(cube) + 1, *cube.shape[1:]), np.result_type(cube.dtype, np.float32))
+        for band in range(len(cube)):
+            whole[band] = band_as_nan(raster, band)
+        index = self.index.apply(raster.with_values(whole[:-1], nodata=nan, mask=None))
         name = self.name or index.names[0]
+        if index.n_bands != 1:
+            raise BandError(f"{type(self.index).__name__} makes {index.n_bands} bands, and AppendIndex appends one")
         if name in (raster.bands or ()):
             raise BandError(f"the raster has a band {name!r} already: give the index another name, name='...'", band=name)
-        values, bands = np.concatenate([raster.cube, index.cube]), (*raster.names, name)
-        return raster.with_values(values, bands=bands, nodata=raster.nodata[:1], mask=None, name=None)
+        whole = whole.astype(np.result_type(whole, index.cube), copy=False)
+        whole[-1:] = index.cube
+        return raster.with_values(whole, bands=(*raster.names, name), nodata=nan, mask=None, name=None)
 
 
-def _computed(raster: Raster, name: str, bands: Sequence[np.ndarray], compute: Callable[..., Any]) -> Raster:
+def _computed(raster: Raster, name: str, bands: Sequence[int], compute: Callable[..., Any]) -> Raster:
     """Return a raster of one band that is computed of others part by part, with NaN for what is no number."""
-    out = np.empty_like(raster.cube[:1])
-    step = max(_PIXELS * raster.grid.height // max(out.size, 1), 1)
+    shape, height = raster.cube.shape[1:], raster.grid.height
+    out = np.empty((1, *shape), np.result_type(raster.values.dtype, np.float32))
+    step = max(_PIXELS * height // max(out.size, 1), 1)
     with np.errstate(all="ignore"):
-        for top in range(0, raster.grid.height, step):
-            part = out[0, ..., top : top + step, :]
-            part[...] = compute(*(band[..., top : top + step, :] for band in bands))
+        for top in range(0, height, step):
+            rows = slice(top, top + step)
+            part = out[0, ..., rows, :]
+            part[...] = compute(*(band_as_nan(raster, band, rows) for band in bands))
             finite = np.isfinite(part)
             if not finite.all():
                 part[~finite] = np.nan
     return raster.with_values(out, bands=(name,), nodata=(float("nan"),), mask=None, name=None)
 
 
-def _refuse_numbers(raster: Raster, name: str, positions: Sequence[int]) -> None:
+def _refuse_numbers(raster: Raster, name: str, bands: Sequence[int]) -> None:
     """Raise an error where a sample of a band's pixels is mostly brighter than anything reflects."""
-    for at in positions:
-        band = raster.cube[at]
-        apart = max(int((band.size / _SAMPLE) ** 0.5), 1) if min(band.shape[-2:]) > 1 else max(band.size // _SAMPLE, 1)
-        sample = band[..., ::apart, ::apart]
+    height, width = raster.grid.shape
+    apart = max(int((height * width / _SAMPLE) ** 0.5), 1) if min(height, width) > 1 else max(height * width // _SAMPLE, 1)
+    for band in bands:
+        sample = band_as_nan(raster, band, slice(None, None, apart))[..., ::apart]
         middle = np.median(sample[np.isfinite(sample)]) if np.isfinite(sample).any() else 0
         if middle > _BRIGHTEST:
             raise BandError(
-                f"{name} is defined on reflectance from 0 to 1, and half of {raster.names[at]} is {middle:g} or more: turn the "
-                "numbers into reflectance first (those of Sentinel-2 are ten thousandths)",
-                band=raster.names[at],
+                f"{name} is defined on reflectance from 0 to 1, and half of {raster.names[band]} is {middle:g} or more: turn "
+                "the numbers into reflectance first (those of Sentinel-2 are ten thousandths)",
+                band=raster.names[band],
             )

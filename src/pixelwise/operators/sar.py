@@ -11,6 +11,7 @@ from pixelwise.operators.base import Operator
 from pixelwise.operators.half_windows import WINDOW, half_window_statistics
 from pixelwise.operators.windows import WindowTile, half_window, window_tiles
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["DBToLinear", "GammaMAP", "LeeSpeckle", "LinearToDB", "RefinedLee"]
 
@@ -24,20 +25,23 @@ class _Backscatter(Operator):
     """Operators that put new values into bands, band by band and date by date."""
 
     bands: Any
+    _takes_stored = True
 
     def apply(self, raster: Raster) -> Raster:
         """Compute the new values of the bands, and leave the others."""
         self._check()
         chosen, cube = set(chosen_bands(raster, self.bands)), raster.cube
-        out = np.empty_like(cube)
+        out = np.empty(cube.shape, np.result_type(cube.dtype, np.float32))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for band in range(raster.n_bands):
+                values = band_as_nan(raster, band)
                 if band not in chosen:
-                    out[band] = cube[band]
+                    out[band] = values
                     continue
-                for at in planes(cube[band]):
-                    self._fill(cube[band][at], out[band][at])
-        return raster.with_values(out if raster.values.ndim > 2 else out[0])
+                for at in planes(values):
+                    self._fill(values[at], out[band][at])
+        nan = (float("nan"),) * raster.n_bands
+        return raster.with_values(out if raster.values.ndim == cube.ndim else out[0], nodata=nan, mask=None)
 
     def _check(self) -> None:
         """Refuse parameters that cannot be."""

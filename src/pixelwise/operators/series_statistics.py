@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-__all__ = ["STATISTICS", "percentiles"]
+__all__ = ["EXTREMES", "STATISTICS", "percentiles"]
 
 
 def percentiles(series: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -85,12 +85,13 @@ def _extreme(series: np.ndarray, pick: np.ufunc) -> np.ndarray:
     return found
 
 
+#: Statistics that a ufunc finds alone.
+EXTREMES: Mapping[str, np.ufunc] = {"min": np.fmin, "max": np.fmax}
 #: What `TimeAggregate` takes: functions from (time, n), NaN where data is missing, to (n,).
 STATISTICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": _mean,
     "median": _median,
-    "min": functools.partial(_extreme, pick=np.fmin),
-    "max": functools.partial(_extreme, pick=np.fmax),
+    **{name: functools.partial(_extreme, pick=pick) for name, pick in EXTREMES.items()},
     "sum": _sum,
     "std": _std,
     "count": _count,

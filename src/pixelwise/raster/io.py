@@ -266,22 +266,79 @@ def band_names(descriptions: list[str | None]) -> tuple[str, ...] | None:
 def as_nan(raster: Raster) -> Raster:
     """Return a raster in floats with NaN where data is missing: nodata, masks, infinities, and floats beyond 1e30."""
     values = raster.cube.astype(np.result_type(raster.values.dtype, np.float32))
-    for band, nodata in zip(range(raster.n_bands), raster.nodata, strict=True):
-        if raster.values.dtype.kind == "f":
-            _drop_extremes(values[band])
-        if nodata is not None:
-            values[band][raster.cube[band] == nodata] = np.nan
-    if raster.mask is not None:
-        values[np.broadcast_to(raster.mask, values.shape)] = np.nan
+    for band in range(raster.n_bands):
+        _mark(values[band], raster, band, slice(None))
     nan = (float("nan"),)
-    return raster.with_values(
-        values if raster.values.ndim == raster.cube.ndim else values[0], nodata=nan * raster.n_bands, mask=None
-    )
+    like = values if raster.values.ndim == raster.cube.ndim else values[0]
+    return raster.with_values(like, nodata=nan * raster.n_bands, mask=None)
 
 
-def _drop_extremes(band: np.ndarray) -> None:
-    """Set NaN where a band holds what no measurement is; a sum of squares tells whether there is anything to look for."""
-    flat = band.ravel()
+def band_as_nan(raster: Raster, band: int, rows: slice = slice(None)) -> np.ndarray:
+    """Return rows of a band in floats with NaN where data is missing, as `as_nan` does, and copy no more than is needed.
+
+    Parameters
+    ----------
+    raster : Raster
+        Whose band.
+    band : int
+        Position of the band.
+    rows : slice
+        Rows of it.
+
+    Returns
+    -------
+    ndarray of float, shape (height, width) or (time, height, width)
+        Only to be read: where nothing has to be marked these are the raster's own values.
+
+    Examples
+    --------
+    >>> import numpy as np, pixelwise as pw
+    >>> from pixelwise.raster.io import band_as_nan
+    >>> raster = pw.Raster(np.array([[[1, 0]]], "uint8"), pw.unwrap(np.zeros((1, 1, 2))).grid, nodata=(0,))
+    >>> band_as_nan(raster, 0)
+    array([[ 1., nan]], dtype=float32)
+    """
+    stored = raster.cube[band][..., rows, :]
+    dtype = np.result_type(stored.dtype, np.float32)
+    if dtype == stored.dtype and _declared(raster, band) is None and raster.mask is None and not has_extremes(stored):
+        return np.asarray(stored)
+    values: np.ndarray = stored.astype(dtype)
+    _mark(values, raster, band, rows)
+    return values
+
+
+def has_extremes(values: np.ndarray) -> bool:
+    """Return whether floats, NaN left aside, hold what no measurement is: infinities, and numbers beyond 1e30.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pixelwise.raster.io import has_extremes
+    >>> has_extremes(np.array([1.0, np.nan])), has_extremes(np.array([1.0, -1.7e308]))
+    (False, True)
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        if not np.dot(flat, flat) < EXTREME:
-            band[~(np.abs(band) < EXTREME)] = np.nan
+        if values.flags.c_contiguous:
+            # A sum of squares tells of all values at once, unless one is NaN.
+            flat = values.ravel()
+            if np.dot(flat, flat) < EXTREME:
+                return False
+        return bool(np.fmax.reduce(values, axis=None) >= EXTREME or np.fmin.reduce(values, axis=None) <= -EXTREME)
+
+
+def _declared(raster: Raster, band: int) -> float | None:
+    """Return the nodata value of a band, or None where it has none but NaN."""
+    nodata = raster.nodata[band]
+    return None if nodata is None or np.isnan(nodata) else nodata
+
+
+def _mark(values: np.ndarray, raster: Raster, band: int, rows: slice) -> None:
+    """Set NaN in a copy of rows of a band where data is missing."""
+    nodata = _declared(raster, band)
+    if raster.values.dtype.kind == "f" and has_extremes(values):
+        with np.errstate(invalid="ignore"):
+            values[~(np.abs(values) < EXTREME)] = np.nan
+    if nodata is not None:
+        values[raster.cube[band][..., rows, :] == nodata] = np.nan
+    if raster.mask is not None:
+        values[np.broadcast_to(raster.mask, raster.cube.shape)[band][..., rows, :]] = np.nan
