@@ -65,6 +65,36 @@ def test_a_statistic_of_all_dates_is_that_of_numpy(stack: xr.DataArray, how: str
         np.testing.assert_allclose(result[band], by_numpy(how, values), rtol=1e-12)
 
 
+@pytest.mark.parametrize("how", ["min", "max"])
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf, -1.7e308, 3.4e38])
+def test_fills_are_no_extremes_of_a_series(how: str, fill: float) -> None:
+    values = np.random.default_rng(3).normal(0, 100, (2, 9, 7, 6))
+    values[np.random.default_rng(4).random(values.shape) < 0.3] = fill
+    values[:, :, 2, 3] = fill
+    values[0, :, 4, 4] = np.nan
+    cleaned = np.where(np.abs(values) < 1e30, values, np.nan)
+    found = t.TimeAggregate(how)(values)
+    assert np.array_equal(found, np.stack([by_numpy(how, band) for band in cleaned]), equal_nan=True)
+    assert np.array_equal(found, t.TimeAggregate([how])(values), equal_nan=True)
+
+
+@pytest.mark.parametrize("how", ["min", "max"])
+def test_declared_nodata_and_masks_are_no_extremes_of_a_series(how: str) -> None:
+    values = np.random.default_rng(3).integers(0, 5, (1, 4, 6, 6))
+    gone = values == 0
+    grid = pw.Grid(None, (1, 0, 0, 0, -1, 0), 6, 6)
+    expected = by_numpy(how, np.where(gone, np.nan, values)[0])
+    for raster in (
+        pw.Raster(values.astype("uint16"), grid, nodata=(0,)),
+        pw.Raster(values.astype("float32"), grid, nodata=(0.0,)),
+        pw.Raster(values.astype("float32"), grid, mask=gone),
+    ):
+        found = t.TimeAggregate(how)(raster)
+        assert (found.values.dtype, found.mask) == (np.float32, None)
+        assert np.isnan(found.nodata).all()
+        assert np.array_equal(found.values[0], expected, equal_nan=True)
+
+
 def test_several_statistics_name_the_bands(stack: xr.DataArray) -> None:
     result = t.TimeAggregate(["min", "max"])(stack)
     assert result.band.values.tolist() == ["B04_min", "B04_max", "B08_min", "B08_max"]

@@ -115,3 +115,28 @@ def test_dates_and_attributes_stay(operator: Operator, raster: xr.DataArray) -> 
     assert np.array_equal(found[-1, 0], NDVI(raster)[0])
     plain = operator(pw.Raster(raster.values, pw.unwrap(raster).grid, pw.unwrap(raster).bands, attrs={"orbit": 22}))
     assert plain.attrs == {"orbit": 22}
+
+
+def test_what_comes_in_is_left_as_it_is() -> None:
+    stored = np.array([[[0.1, np.nan, 0.3]], [[0.4, 0.5, -3e38]]])
+    before = stored.copy()
+    for operator in (
+        pw.indices.NDVI(0, 1),
+        pw.indices.AppendIndex(pw.indices.NDVI(0, 1)),
+        pw.sar.LinearToDB(),
+        pw.sar.LeeSpeckle(3),
+    ):
+        found = operator(stored)
+        assert not np.shares_memory(found, stored)
+        assert np.isnan(found[-1, 0, 2])
+    assert np.array_equal(stored, before, equal_nan=True)
+
+
+def test_an_index_of_more_precise_numbers_keeps_them() -> None:
+    places = pw.indices.AppendIndex(pw.spatial.BlockID(10, append=False))(np.zeros((1, 2, 2), "float32"))
+    assert places.dtype == np.float64
+
+
+def test_an_index_of_several_bands_is_told() -> None:
+    with pytest.raises(BandError, match="Coordinates makes 2 bands, and AppendIndex appends one"):
+        pw.indices.AppendIndex(pw.spatial.Coordinates(append=False))(np.zeros((1, 2, 2)))

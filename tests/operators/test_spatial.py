@@ -293,3 +293,12 @@ def test_features_beyond_the_crs_are_told() -> None:
     pole = gpd.GeoSeries([shapely.Point(0, 95)], crs=4326)
     with pytest.raises(LabelError, match="no feature lies where the raster's CRS has coordinates"):
         pw.spatial.DistanceTo(pole)(on(pw.Grid("EPSG:3395", (10, 0, 0, 0, -10, 0), 2, 2)))
+
+
+def test_missing_data_of_the_bands_before_stays_missing() -> None:
+    stored = pw.Raster(np.array([[[1, 0], [3, 4]]], "uint8"), pw.Grid("EPSG:32633", (10, 0, 0, 0, -10, 0), 2, 2), nodata=(0,))
+    for operator in (pw.spatial.Coordinates(), pw.spatial.DistanceTo(FEATURES)):
+        found = operator(stored)
+        assert np.array_equal(found.values[0], [[1, np.nan], [3, 4]], equal_nan=True)
+        assert np.isnan(found.nodata).all()
+    assert stored.values[0, 0, 1] == 0

@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 import pixelwise as pw
 from pixelwise.errors import BandError, GridError, MemoryBudgetError, RasterReadError
-from pixelwise.raster.io import ArraySource, RasterFile, open_source, parse_memory
+from pixelwise.raster.io import ArraySource, RasterFile, as_nan, band_as_nan, has_extremes, open_source, parse_memory
 
 
 def test_a_named_file_opens_with_its_names(scene: Path) -> None:
@@ -199,3 +199,44 @@ def test_a_mask_is_windowed_too() -> None:
     part = ArraySource(array).read(Window(1, 1, 2, 2))
     assert part.mask is not None
     assert part.mask.tolist() == [[[True, False], [False, False]]]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("nodata", [(None,), (float("nan"),), (7,), (7, None)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_of_a_band_are_those_of_the_whole_raster_in_floats(
+    kind: str, nodata: tuple[float | None, ...], masked: bool
+) -> None:
+    values = np.random.default_rng(0).integers(0, 20, (2, 3, 9, 8)).astype(kind)
+    if kind[0] == "f":
+        values[0, 1, 4, 3:6] = np.nan, np.inf, -3e38
+    mask = np.random.default_rng(1).random((9, 8)) < 0.3 if masked else None
+    raster = pw.Raster(values, pw.Grid(None, (1, 0, 0, 0, -1, 0), 9, 8), nodata=nodata, mask=mask)
+    stored, whole = values.copy(), as_nan(raster)
+    for band in range(2):
+        for rows in (slice(None), slice(2, 5), slice(0, 9, 4)):
+            found = band_as_nan(raster, band, rows)
+            assert found.dtype == whole.values.dtype
+            assert np.array_equal(found, whole.values[band, :, rows], equal_nan=True)
+    assert np.array_equal(values, stored, equal_nan=kind[0] == "f")
+    assert not np.shares_memory(whole.values, values)
+
+
+def test_a_band_in_which_nothing_is_to_be_marked_is_not_copied() -> None:
+    values = np.array([[[1.0, np.nan], [3.0, 4.0]]], "float32")
+    raster = pw.Raster(values, pw.Grid(None, (1, 0, 0, 0, -1, 0), 2, 2), nodata=(float("nan"),))
+    assert np.shares_memory(band_as_nan(raster, 0), values)
+
+
+@pytest.mark.parametrize("values", [[1.0, -2.0], [np.nan, 1e29], [np.nan, np.nan], []])
+def test_measurements_and_nan_are_no_extremes(values: list[float]) -> None:
+    assert not has_extremes(np.array(values))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e30, -1.7e308, 3.4e38])
+@pytest.mark.parametrize("beside", [0.0, np.nan])
+def test_infinities_and_fills_are_extremes(value: float, beside: float) -> None:
+    plane = np.full((6, 4), beside)
+    plane[3, 1] = value
+    assert has_extremes(plane)
+    assert has_extremes(plane[::3, :2])

@@ -10,6 +10,7 @@ import numpy as np
 from pixelwise.errors import BandError
 from pixelwise.operators.base import band_position
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 
 __all__ = ["appended", "chosen_bands", "planes", "room_for"]
 
@@ -45,13 +46,13 @@ def room_for(raster: Raster, count: int, append: bool, dtype: Any = None) -> tup
     Parameters
     ----------
     raster : Raster
-        What comes in.
+        What comes in, as it is stored or with NaN where data is missing.
     count : int
         Number of new bands.
     append : bool
         Whether the bands that come in stay in front of them.
     dtype : dtype or None
-        Of the result; None takes that of the raster.
+        Of the result; None takes that of the raster, or float32 for integers.
 
     Returns
     -------
@@ -59,9 +60,9 @@ def room_for(raster: Raster, count: int, append: bool, dtype: Any = None) -> tup
     """
     cube = raster.cube
     kept = len(cube) if append else 0
-    whole = np.empty((kept + count, *cube.shape[1:]), cube.dtype if dtype is None else dtype)
-    if append:
-        whole[:kept] = cube
+    whole = np.empty((kept + count, *cube.shape[1:]), np.result_type(cube.dtype, np.float32) if dtype is None else dtype)
+    for band in range(kept):
+        whole[band] = band_as_nan(raster, band)
     return whole, whole[kept:]
 
 

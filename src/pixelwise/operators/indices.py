@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from pixelwise.raster.io import band_as_nan
 __all__ = ["NDVI", "NDWI", "AppendIndex", "SpectralIndex"]
 
 #: Pixels that an index is computed of at a time: what lies between stays in a cache of the processor.
-_PIXELS = 2**15
+_PIXELS = 2**17
 #: Reflectance is not higher, even over clouds and with sun in the sensor; numbers as they are stored are.
 _BRIGHTEST = 10
 #: Pixels that tell whether bands are reflectance.
@@ -232,7 +233,7 @@ class SpectralIndex(Operator):
             raise BandError(f"{formula.name} takes no band {strange[0]!r}: it takes {', '.join(formula.letters)}")
         positions = {letter: band_position(raster, band, f"bands[{letter!r}]") for letter, band in given.items()}
         missing = [letter for letter in formula.letters if letter not in positions]
-        positions |= find_bands(raster.names, missing, catalogue_bands(), self.platform, formula.name)
+        positions |= _found(raster.names, tuple(missing), self.platform, formula.name)
         return {letter: positions[letter] for letter in formula.letters}
 
 
@@ -288,6 +289,11 @@ class AppendIndex(Operator):
         return raster.with_values(whole, bands=(*raster.names, name), nodata=nan, mask=None, name=None)
 
 
+@functools.lru_cache(maxsize=256)
+def _found(names: tuple[str, ...], letters: tuple[str, ...], platform: str | None, what: str) -> dict[str, int]:
+    return find_bands(names, letters, catalogue_bands(), platform, what)
+
+
 def _computed(raster: Raster, name: str, bands: Sequence[int], compute: Callable[..., Any]) -> Raster:
     """Return a raster of one band that is computed of others part by part, with NaN for what is no number."""
     shape, height = raster.cube.shape[1:], raster.grid.height
@@ -298,9 +304,9 @@ def _computed(raster: Raster, name: str, bands: Sequence[int], compute: Callable
             rows = slice(top, top + step)
             part = out[0, ..., rows, :]
             part[...] = compute(*(band_as_nan(raster, band, rows) for band in bands))
-            finite = np.isfinite(part)
-            if not finite.all():
-                part[~finite] = np.nan
+            infinite = np.isinf(part)
+            if infinite.any():
+                part[infinite] = np.nan
     return raster.with_values(out, bands=(name,), nodata=(float("nan"),), mask=None, name=None)
 
 

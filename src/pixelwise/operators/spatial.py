@@ -34,6 +34,7 @@ class _Place(Operator):
     """Operators whose bands depend on where a pixel is, and not on its values."""
 
     append: bool
+    _takes_stored = True
     #: Dtype of the result; None keeps that of the bands.
     _dtype: Any = None
 
