@@ -220,11 +220,12 @@ class SpectralIndex(Operator):
         found = self._positions(raster, formula)
         if needs_reflectance(formula.name, tuple(sorted(constants.items()))):
             _refuse_numbers(raster, formula.name, sorted(found.values()))
-
-        def compute(*bands: np.ndarray) -> Any:
-            return formula.compute(dict(zip(found, bands, strict=True)), constants)
-
-        return _computed(raster, formula.name, list(found.values()), compute)
+        return _computed(
+            raster,
+            formula.name,
+            list(found.values()),
+            lambda *bands: formula.compute(dict(zip(found, bands, strict=True)), constants),
+        )
 
     def _positions(self, raster: Raster, formula: Formula) -> dict[str, int]:
         given = dict(self.bands or {})
