@@ -9,6 +9,7 @@ import xarray as xr
 
 import pixelwise as pw
 from pixelwise.errors import GridError
+from pixelwise.operators.base import Operator
 from pixelwise.raster.io import as_nan
 
 t = pw.temporal
@@ -194,3 +195,18 @@ def test_statistics_of_numbered_steps_need_no_dates(stack: xr.DataArray) -> None
 def test_parameters_that_make_no_sense_are_refused(operator, message: str, stack: xr.DataArray) -> None:
     with pytest.raises(ValueError, match=message):
         operator(stack)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [t.TimeAggregate("mean"), t.TimeAggregate(["std", "min"]), t.PercentileComposite([20, 50]), t.MonthlyComposite("mean")],
+    ids=["mean", "list", "percentiles", "months"],
+)
+def test_stored_numbers_are_composed_as_those_marked_missing_before(operator: Operator) -> None:
+    values = np.random.default_rng(3).integers(0, 5, (2, 4, 6, 6)).astype("uint16")
+    times = tuple(np.array(["2018-01-05", "2018-01-25", "2018-02-02", "2018-03-02"], "datetime64[ns]"))
+    mask = np.random.default_rng(4).random((6, 6)) < 0.2
+    stored = pw.Raster(values, pw.Grid(None, (1, 0, 0, 0, -1, 0), 6, 6), nodata=(0, 1), mask=mask, times=times)
+    found, expected = operator(stored), operator(as_nan(stored))
+    assert (found.values.dtype, found.mask) == (np.float32, None)
+    assert np.array_equal(found.values, expected.values, equal_nan=True)

@@ -11,7 +11,7 @@ from pixelwise.operators.base import Operator
 from pixelwise.operators.series_statistics import EXTREMES, STATISTICS, percentiles
 from pixelwise.operators.time_axis import choose, dates_of, map_series, steps_of
 from pixelwise.raster.carriers import Raster
-from pixelwise.raster.io import as_nan, has_extremes
+from pixelwise.raster.io import has_extremes
 
 __all__ = ["MonthlyComposite", "PercentileComposite", "TimeAggregate"]
 
@@ -50,6 +50,8 @@ class PercentileComposite(Operator):
     array([1.75, 2.5 ], dtype=float32)
     """
 
+    _takes_stored = True
+
     def __init__(self, q: float | Sequence[float] = (25, 50, 75)) -> None:
         self.q = q
 
@@ -61,7 +63,7 @@ class PercentileComposite(Operator):
             raise ValueError(f"q={self.q!r} are no percentiles: give numbers from 0 to 100, such as [25, 50, 75]")
         values = np.concatenate(map_series(raster, functools.partial(percentiles, shares=shares / 100), len(shares)))
         suffixes = None if np.ndim(self.q) == 0 else [f"p{share:g}" for share in shares]
-        return raster.with_values(values, bands=_suffixed(raster, suffixes), nodata=_NAN, times=None)
+        return raster.with_values(values, bands=_suffixed(raster, suffixes), nodata=_NAN, mask=None, times=None)
 
 
 class TimeAggregate(Operator):
@@ -119,8 +121,7 @@ class TimeAggregate(Operator):
         steps_of(raster, name)
         found = _extremes(raster, self.how) if self.freq is None else None
         if found is not None:
-            return raster.with_values(found, nodata=_NAN, times=None)
-        raster = as_nan(raster)
+            return raster.with_values(found, nodata=_NAN, mask=None, times=None)
         order, slots, times = np.arange(steps_of(raster, name)), np.zeros(raster.values.shape[1], int), None
         if self.freq is not None or (raster.times is not None and {"first", "last"} & set(np.atleast_1d(self.how))):
             dates = dates_of(raster, name)
@@ -131,7 +132,7 @@ class TimeAggregate(Operator):
         found = map_series(raster, compute, n_slots * len(functions), order)
         layers = [band[first :: len(functions)] for band in found for first in range(len(functions))]
         values = np.stack(layers) if times is not None else np.concatenate(layers)
-        return raster.with_values(values, bands=_suffixed(raster, suffixes), nodata=_NAN, times=times)
+        return raster.with_values(values, bands=_suffixed(raster, suffixes), nodata=_NAN, mask=None, times=times)
 
 
 class MonthlyComposite(Operator):
@@ -172,6 +173,8 @@ class MonthlyComposite(Operator):
     (['band_1_05', 'band_1_06', 'band_1_07'], array([0.75,  nan, 0.5 ], dtype=float32))
     """
 
+    _takes_stored = True
+
     def __init__(self, how: str = "median", months: Sequence[int] | None = None) -> None:
         self.how = how
         self.months = months
@@ -189,7 +192,7 @@ class MonthlyComposite(Operator):
         compute = functools.partial(_by_slot, slots=slots, n_slots=len(months), functions=[STATISTICS[self.how]])
         values = np.concatenate(map_series(raster, compute, len(months), order))
         bands = _suffixed(raster, [f"{month:02d}" for month in months])
-        return raster.with_values(values, bands=bands, nodata=_NAN, times=None)
+        return raster.with_values(values, bands=bands, nodata=_NAN, mask=None, times=None)
 
 
 def _extremes(raster: Raster, how: str | Sequence[str]) -> np.ndarray | None:

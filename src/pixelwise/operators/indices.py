@@ -13,7 +13,7 @@ from pixelwise.operators.base import Operator, band_position
 from pixelwise.operators.catalogue import Formula, catalogue_bands, formula_of, needs_reflectance
 from pixelwise.operators.sensor_bands import find_bands
 from pixelwise.raster.carriers import Raster
-from pixelwise.raster.io import band_as_nan
+from pixelwise.raster.io import band_as_nan, has_extremes
 
 __all__ = ["NDVI", "NDWI", "AppendIndex", "SpectralIndex"]
 
@@ -36,7 +36,7 @@ class _NormalizedDifference(Operator):
     def apply(self, raster: Raster) -> Raster:
         """Compute the index as a raster of one band."""
         bands = [self._position(raster, role) for role in self._pair]
-        return _computed(raster, self._name, bands, lambda a, b: (a - b) / (a + b))
+        return _computed(raster, self._name, bands, _normalized_difference)
 
     def _position(self, raster: Raster, role: str) -> int:
         band, position = getattr(self, role), getattr(self, f"{role}_idx")
@@ -46,6 +46,12 @@ class _NormalizedDifference(Operator):
                 f"the band's name or its position from 0"
             )
         return band_position(raster, band, role) if position is None else band_position(raster, position, f"{role}_idx")
+
+
+def _normalized_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    found: np.ndarray = first - second
+    found /= first + second
+    return found
 
 
 class NDVI(_NormalizedDifference):
@@ -305,9 +311,8 @@ def _computed(raster: Raster, name: str, bands: Sequence[int], compute: Callable
             rows = slice(top, top + step)
             part = out[0, ..., rows, :]
             part[...] = compute(*(band_as_nan(raster, band, rows) for band in bands))
-            infinite = np.isinf(part)
-            if infinite.any():
-                part[infinite] = np.nan
+            if has_extremes(part):
+                part[np.isinf(part)] = np.nan
     return raster.with_values(out, bands=(name,), nodata=(float("nan"),), mask=None, name=None)
 
 

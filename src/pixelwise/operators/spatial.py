@@ -205,7 +205,12 @@ class BlockID(_Place):
                 f"block_size_m={self.block_size_m:g} makes blocks {furthest} sides from the CRS's origin, "
                 f"and more than {_FURTHEST} cannot be told apart: make blocks larger, or set offset"
             )
-        return [block_numbers(col, row)]
+        if len(col) > 1 or row.shape[1] > 1:
+            return [block_numbers(col, row)]
+        # Rows and columns of blocks are straight: numbers are worked out once a block, and spread over its pixels.
+        (rows, down), (cols, across) = (np.unique(part, return_inverse=True) for part in (row, col))
+        numbers = block_numbers(cols[None], rows[:, None]).astype(np.float64)
+        return [numbers.take(across.ravel(), axis=1).take(down.ravel(), axis=0)]
 
 
 class Coordinates(_Place):

@@ -9,6 +9,7 @@ import numpy as np
 
 from pixelwise.errors import GridError
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.io import band_as_nan
 from pixelwise.table.layout import ToPixelMajor
 
 __all__ = ["WIDTH", "choose", "dates_of", "days_of", "map_series", "steps_of"]
@@ -139,7 +140,7 @@ def map_series(
     Parameters
     ----------
     raster : Raster
-        Values of shape (band, time, y, x), NaN where data is missing.
+        Values of shape (band, time, y, x), as they are stored or with NaN where data is missing.
     function : callable
         From series of shape (time, WIDTH), which it leaves as they are, to (n_out, WIDTH). A series must not depend on its
         neighbours.
@@ -151,15 +152,15 @@ def map_series(
     Returns
     -------
     ndarray of shape (band, n_out, y, x)
-        In the raster's dtype.
+        In the raster's dtype, or float32 for integers.
     """
     bands, count, height, width = raster.values.shape
-    result = np.empty((bands, n_out, height, width), raster.values.dtype)
-    layout, series = ToPixelMajor(), np.empty((count, WIDTH), raster.values.dtype)
+    result = np.empty((bands, n_out, height, width), np.result_type(raster.values.dtype, np.float32))
+    layout, series = ToPixelMajor(), np.empty((count, WIDTH), result.dtype)
     rows: Any = slice(None) if order is None or (order == np.arange(count)).all() else order
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for band, out in zip(raster.values, result, strict=True):
-            flat, out = layout.flatten(band), layout.flatten(out)
+        for band, out in enumerate(result):
+            flat, out = layout.flatten(band_as_nan(raster, band)), layout.flatten(out)
             for start in range(0, flat.shape[1], WIDTH):
                 part = flat[rows, start : start + WIDTH]
                 whole = part.shape[1] == WIDTH
