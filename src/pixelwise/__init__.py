@@ -5,6 +5,12 @@ from pixelwise.artifact import artifact_info, load_artifact, save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.assessment.design import design_sample
+from pixelwise.catalog import sampling
+from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.label_samplers import PointSampler, StratifiedSampler
+from pixelwise.catalog.labels import ReadLabel
+from pixelwise.catalog.opening import open_catalog
+from pixelwise.catalog.samplers import GridSampler, RandomSampler
 from pixelwise.display.accuracy import AccuracyDisplay
 from pixelwise.display.applicability import ApplicabilityDisplay
 from pixelwise.display.distances import DistanceDisplay
@@ -64,7 +70,9 @@ __all__ = [
     "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
+    "GeoCatalog",
     "Grid",
+    "GridSampler",
     "ModelRegistry",
     "NanPolicy",
     "PixelScorer",
@@ -73,11 +81,15 @@ __all__ = [
     "PixelwiseClusterer",
     "PixelwiseRegressor",
     "PixelwiseTransformer",
+    "PointSampler",
+    "RandomSampler",
+    "ReadLabel",
     "Raster",
     "RasterToPixelTransformer",
     "RegionalEstimator",
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
+    "StratifiedSampler",
     "ToPixelMajor",
     "VariogramDisplay",
     "__version__",
@@ -95,9 +107,11 @@ __all__ = [
     "indices",
     "is_raster",
     "load_artifact",
+    "open_catalog",
     "open_raster",
     "predict_raster",
     "rewrap",
+    "sampling",
     "save_artifact",
     "suggest_block_size",
     "temporal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,13 +17,13 @@ import rioxarray
 import xarray as xr
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from pixelwise.errors import BandError, GridError, MemoryBudgetError, RasterReadError
 from pixelwise.raster.carriers import EXTREME, Raster, unwrap
 from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.grid import Grid
+from pixelwise.raster.onto import read_onto
 
 __all__ = ["ArraySource", "RasterFile", "open_raster", "open_source", "parse_memory"]
 
@@ -161,13 +161,15 @@ class RasterFile:
             opaque = opaque or bool((block == full).any())
         return opaque
 
-    def read(self, window: Window | None = None) -> Raster:
+    def read(self, window: Window | None = None, bands: Sequence[int] | None = None) -> Raster:
         """Read a window, or all.
 
         Parameters
         ----------
         window : rasterio.windows.Window or None
             What to read; None reads all.
+        bands : sequence of int or None
+            Positions from 0 of the bands to read; None reads all.
 
         Returns
         -------
@@ -180,13 +182,16 @@ class RasterFile:
             If the file is cut short or damaged there.
         """
         where = "" if window is None else f" at rows {window.row_off}+{window.height}, columns {window.col_off}+{window.width}"
+        chosen = range(self.n_bands) if bands is None else bands
         with _reading(f"raster {self.path}{where}"):
-            values = self._file.read(self.indexes, window=window)
+            values = self._file.read([self.indexes[at] for at in chosen], window=window)
             mask = self._file.dataset_mask(window=window) == 0 if self.has_mask else None
         grid = self.grid
         if window is not None:
             grid = grid.window(window.row_off, window.col_off, window.height, window.width)
-        return Raster(values, grid, self.bands, self.nodata, mask if mask is not None and mask.any() else None)
+        names = None if self.bands is None else tuple(self.bands[at] for at in chosen)
+        nodata = tuple(self.nodata[at] for at in chosen)
+        return Raster(values, grid, names, nodata, mask if mask is not None and mask.any() else None)
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
@@ -303,8 +308,8 @@ def open_raster(source: Any, chunks: Any = None, *, grid: Grid | None = None, re
         return array if chunks is None else array.chunk(chunks)
     if grid is not None:
         with RasterFile(source) as file:
-            raster = _align(file, grid, Resampling[resampling])
-        array = to_dataarray(raster)
+            raster = read_onto(file, grid, Resampling[resampling])
+        array = to_dataarray(raster if raster.mask is None else as_nan(raster))
         return array if chunks is None else array.chunk(chunks)
     path = os.fspath(source)
     with RasterFile(path) as file:
@@ -334,46 +339,14 @@ def _stack(files: Mapping[str, Any], grid: Grid | None, resampling: Resampling) 
             if opened[band].n_bands != 1:
                 raise BandError(f"{path} has {opened[band].n_bands} bands, and band {band!r} needs a file of one")
         target = grid or min((file.grid for file in opened.values()), key=lambda g: abs(g.transform.determinant))
-        layers = [_align(file, target, resampling) for file in opened.values()]
+        layers = [read_onto(file, target, resampling) for file in opened.values()]
     finally:
         for file in opened.values():
             file.close()
-    if len({repr(layer.nodata) for layer in layers}) > 1:
+    if any(layer.mask is not None for layer in layers) or len({repr(layer.nodata) for layer in layers}) > 1:
         layers = [as_nan(layer) for layer in layers]
     values = np.concatenate([layer.values for layer in layers])
     return to_dataarray(Raster(values, target, tuple(files), layers[0].nodata[:1]))
-
-
-def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
-    """Read a file onto a grid; pixels that it does not cover are nodata, or NaN where it declares none."""
-    raster = file.read()
-    if not file.grid.differs_from(grid):
-        return raster
-    if file.grid.crs is None or grid.crs is None:
-        raise GridError(f"raster {file.path} has no CRS, so it cannot be aligned to another grid: set its CRS first")
-    covered = np.zeros(grid.shape, "uint8")
-    inside = np.ones(file.grid.shape, "uint8")
-    places = {
-        "src_transform": file.grid.transform,
-        "src_crs": file.grid.crs,
-        "dst_transform": grid.transform,
-        "dst_crs": grid.crs,
-    }
-    reproject(inside, covered, resampling=Resampling.nearest, **places)
-    if raster.mask is not None or (not covered.all() and None in raster.nodata):
-        raster = as_nan(raster)
-    fill = next((value for value in raster.nodata if value is not None), None)
-    values = np.full((raster.n_bands, *grid.shape), 0 if fill is None else fill, raster.values.dtype)
-    reproject(
-        raster.values,
-        values,
-        src_nodata=fill,
-        dst_nodata=fill,
-        init_dest_nodata=fill is not None,
-        resampling=resampling,
-        **places,
-    )
-    return Raster(values, grid, raster.bands, raster.nodata)
 
 
 def as_nan(raster: Raster) -> Raster:
