@@ -271,6 +271,41 @@ class GeoCatalog:
         test = split_scenes(self.frame.geometry.to_numpy(), values, test_size, max_overlap, random_state)
         return self.take(~test), self.take(test)
 
+    def stack(self, by: str = "tile") -> GeoCatalog:
+        """Return a catalog of series: the dates of each tile as one scene, which loads as (band, time, y, x).
+
+        The series lies on the grid of its first date; dates on others are brought to it with nearest neighbour.
+
+        Parameters
+        ----------
+        by : str, default="tile"
+            Column whose equal values are one place; it becomes the ``id``.
+
+        Returns
+        -------
+        GeoCatalog
+            With the other columns of each first date.
+
+        Raises
+        ------
+        CatalogError
+            If a scene has no date, or the dates of a tile have different bands.
+        """
+        if self.frame["datetime"].isna().any():
+            undated = self.frame["id"][self.frame["datetime"].isna()].iloc[0]
+            raise CatalogError(f"scene {undated} has no date, so it has no place in a series: set the column datetime")
+        rows = []
+        for value in self.tiles(by):
+            dates = self.frame[self.frame[by] == value].sort_values("datetime", kind="stable")
+            bands = {tuple(names) if is_known(names) else None for names in dates.get("bands", [None])}
+            if len(bands) > 1:
+                raise CatalogError(
+                    f"the dates of {by} {value} have different bands: {bands}; filter those that belong together"
+                )
+            rows.append(dates.iloc[0].to_dict() | {"id": str(value), "uri": tuple(dates["uri"])})
+            rows[-1]["times"] = tuple(dates["datetime"].to_numpy("datetime64[ns]"))
+        return GeoCatalog(gpd.GeoDataFrame(rows, geometry="geometry", crs=self.frame.crs), self.unreadable)
+
     def to_parquet(self, path: Any) -> None:
         """Write the catalog as GeoParquet, which `open_catalog` reads without opening a file of the scenes.
 

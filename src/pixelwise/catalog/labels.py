@@ -13,7 +13,7 @@ import shapely
 from pixelwise.catalog.facts import crs_text, footprint
 from pixelwise.errors import BandError, CRSError, GridError, LabelError
 from pixelwise.operators.base import Operator
-from pixelwise.raster.carriers import Raster, rewrap, unwrap
+from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid, as_crs
 from pixelwise.raster.io import RasterFile, as_nan
 from pixelwise.raster.metadata import metadata_of
@@ -102,6 +102,8 @@ class ReadLabel(Operator):
             are floats with NaN. Those of polygons are int16 with nodata -1 (codes), int32 with nodata -2147483648, or float64
             with NaN. Pixels under polygons of different labels have none.
         """
+        if not is_raster(X):
+            return self._transform_table(X)
         raster = unwrap(X)
         return rewrap(self.read(metadata_of(X), raster.grid), X)
 

@@ -38,7 +38,7 @@ def write_frame(frame: gpd.GeoDataFrame, path: Any) -> None:
     for name in set(_TEXTS) & set(kept):
         kept[name] = [value if isinstance(value, str) or not is_known(value) else json.dumps(value) for value in kept[name]]
     for name in set(_LISTS) & set(kept):
-        kept[name] = [list(value) if is_known(value) else None for value in kept[name]]
+        kept[name] = [_as_list(value) if is_known(value) else None for value in kept[name]]
     kept.to_parquet(path if isinstance(path, str) else Path(path), index=False)
 
 
@@ -74,10 +74,16 @@ def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
         frame[name] = [_from_text(value) for value in frame[name]]
     for name in set(_LISTS) & set(frame):
         frame[name] = [_as_tuple(value) for value in frame[name]]
+    if "times" in frame:
+        frame["times"] = [None if times is None else tuple(np.array(times, "datetime64[ns]")) for times in frame["times"]]
     folder = str(path).rpartition("/")[0]
     for name in [name for name in frame if name == "uri" or str(name).endswith("_uri")]:
         frame[name] = [from_folder(value, folder) for value in frame[name]]
     return frame
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [str(part) if isinstance(part, np.datetime64) else part for part in value]
 
 
 def _need_pyarrow() -> None:

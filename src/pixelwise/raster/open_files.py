@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager as Context
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import rasterio
@@ -50,14 +50,12 @@ def is_remote(path: str) -> bool:
     return bool(re.match(r"(?!file:)\w+://|/vsi(s3|gs|az|adls|oss|swift|curl|webhdfs)\w*/", path))
 
 
-def _remote_reading(path: str, fresh: bool) -> Context[Any]:
+def _remote_reading(path: str, **more: str) -> Context[Any]:
     """Return the context in which a file is read: GDAL's options for networks, or nothing for a local file."""
     if not is_remote(path):
         return nullcontext()
     set_already = {*os.environ, *(getenv() if hasenv() else ())}
-    options = {key: value for key, value in _REMOTE.items() if key not in set_already}
-    if fresh:
-        options["CPL_VSIL_CURL_NON_CACHED"] = re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path)
+    options = {key: value for key, value in _REMOTE.items() if key not in set_already} | more
     # Without its defaults an environment of rasterio's own would hide those that it has for files.
     env: Context[Any] = rasterio.Env(**options) if hasenv() else rasterio.Env.from_defaults(**options)
     return env
@@ -104,15 +102,13 @@ def files_kept_open(most: int = 32) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Any, fresh: bool = False) -> Iterator[RasterFile]:
+def opened(path: Any) -> Iterator[RasterFile]:
     """Open a raster file, or take the one that is kept open.
 
     Parameters
     ----------
     path : path
         The file.
-    fresh : bool, default=False
-        Whether what is known of the file shall not count, as after a broken connection.
 
     Yields
     ------
@@ -125,7 +121,7 @@ def opened(path: Any, fresh: bool = False) -> Iterator[RasterFile]:
     """
     path = os.fspath(path)
     files = getattr(_KEPT, "files", None)
-    with _remote_reading(path, fresh):
+    with _remote_reading(path):
         if files is None:
             with RasterFile(path) as file:
                 yield file
@@ -174,7 +170,7 @@ def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
     tries = _TRIES if is_remote(os.fspath(path)) else 1
     for number in range(tries):
         try:
-            with opened(path, fresh=number > 0) as file:
+            with opened(path) as file:
                 return function(file)
         except RasterReadError as error:
             if number + 1 == tries:
@@ -182,4 +178,13 @@ def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
                     raise RasterReadError(f"{error} (tried {tries} times)") from error
                 raise
             time.sleep(_PAUSE * 2**number)
+            _forget(os.fspath(path))
     raise AssertionError
+
+
+def _forget(path: str) -> None:
+    """Make GDAL forget what it has of a remote file: half an answer stays in its cache as if it were the whole."""
+    url = re.sub(r"^(https?://)", r"/vsicurl/\1", re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path))
+    # The cache is emptied when a file is closed that was opened with this option.
+    with _remote_reading(path, CPL_VSIL_CURL_NON_CACHED=url), suppress(RasterReadError):
+        RasterFile(path).close()
