@@ -199,7 +199,7 @@ def test_a_month_ends_with_its_last_moment() -> None:
 
 
 def test_dates_of_a_tile_stack_to_a_series(tmp_path: Path, landsat_dates: Path, landsat_bands: dict[str, str]) -> None:
-    catalog = pw.open_catalog(landsat_dates, bands=landsat_bands, progress=False).assign(tile="035032")
+    catalog = pw.open_catalog(landsat_dates, bands=landsat_bands, progress=False).take(slice(12)).assign(tile="035032")
     catalog.stack().to_parquet(tmp_path / "series.parquet")
     for series in (catalog.stack(), pw.open_catalog(tmp_path / "series.parquet")):
         assert series[0].id == "035032"

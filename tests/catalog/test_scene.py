@@ -118,3 +118,19 @@ def test_a_scene_and_a_chip_show_what_they_are(catalog: pw.GeoCatalog) -> None:
     assert repr(catalog[4]).startswith("Scene('S2_e_20170301'")
     assert "EPSG:32632" in repr(catalog[4])
     assert repr(pw.sampling.GridSampler(100)(catalog)[1]) == "GeoSlice('S2_a_20170211', rows 0:100, columns 100:200)"
+
+
+def test_a_chip_in_plain_parts_is_the_same(catalog: pw.GeoCatalog) -> None:
+    chip = pw.sampling.GridSampler(64)(catalog)[7]
+    plain, loaded = chip.read(bands=["B08"]), pw.unwrap(chip.load(bands=["B08"]))
+    np.testing.assert_array_equal(plain.values, loaded.values)
+    assert (plain.grid, plain.bands, plain.nodata, plain.attrs) == (loaded.grid, loaded.bands, loaded.nodata, loaded.attrs)
+    np.testing.assert_array_equal(pw.ReadLabel()(plain).values, pw.ReadLabel()(chip.load()))
+
+
+def test_names_of_the_catalog_hold_where_a_file_has_none(catalog: pw.GeoCatalog, landsat: Path) -> None:
+    frame = pw.open_catalog(landsat).frame
+    frame["bands"] = [("blue", "green", "red", "nir", "swir")]
+    scene = pw.open_catalog(frame)[0]
+    assert scene.load(Window(0, 0, 5, 5), bands=["nir", "red"]).band.values.tolist() == ["nir", "red"]
+    assert scene.load(Window(0, 0, 5, 5)).band.values.tolist() == list(scene.bands)

@@ -192,9 +192,12 @@ class GridSampler(BaseEstimator):
         ndarray of int64, shape (n_chips, 4)
             First row, first column, height and width of each, row by row.
         """
+        return self._windows(grid.shape)
+
+    def _windows(self, shape: tuple[int, int]) -> np.ndarray:
         chip = as_size(self.chip_size, "chip_size")
         stride = chip if self.stride is None else as_size(self.stride, "stride")
-        (top, tall), (left, wide) = (positions(*sizes, self.edge) for sizes in zip(grid.shape, chip, stride, strict=True))
+        (top, tall), (left, wide) = (positions(*sizes, self.edge) for sizes in zip(shape, chip, stride, strict=True))
         rows, cols = np.repeat(np.arange(len(top)), len(left)), np.tile(np.arange(len(left)), len(top))
         return np.column_stack([top[rows], left[cols], tall[rows], wide[cols]])
 
@@ -211,7 +214,9 @@ class GridSampler(BaseEstimator):
         GeoSlices
             A sequence of `GeoSlice`.
         """
-        parts = [self.windows(scene.grid) for scene in checked_catalog(catalog)]
+        shapes = list(map(tuple, checked_catalog(catalog).frame[["height", "width"]].to_numpy().tolist()))
+        made = {shape: self._windows(shape) for shape in set(shapes)}
+        parts = [made[shape] for shape in shapes]
         windows = np.concatenate(parts)
         if not len(windows):
             raise CatalogError(f"no scene holds a whole chip of {self.chip_size}: make chips smaller, or use edge='cut'")

@@ -9,6 +9,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.parquet import is_known
 from pixelwise.catalog.scene import GeoSlice, Scene
 
 __all__ = ["GeoSlices", "by_block"]
@@ -94,13 +95,10 @@ def by_block(slices: GeoSlices) -> GeoSlices:
     ...     [chip.load().shape for chip in pw.sampling.by_block(chips)]
     [(4, 16, 16), (4, 16, 16), (4, 16, 16)]
     """
-    blocks = np.array([scene.block_shape or (1, scene.grid.width) for scene in _each(slices)])
-    _, number = np.unique(slices.scene, return_inverse=True)
+    frame = slices.catalog.frame
+    known = frame["block_shape"] if "block_shape" in frame.columns else [None] * len(frame)
+    blocks = np.array([block if is_known(block) else (1, width) for block, width in zip(known, frame["width"], strict=True)])
     row, col, height, width = slices.windows.T
-    at = blocks[number] if len(blocks) else np.ones((0, 2), int)
+    at = blocks[slices.scene]
     order = np.lexsort((width, height, col, row, col // at[:, 1], row // at[:, 0], slices.scene))
     return slices[order]
-
-
-def _each(slices: GeoSlices) -> list[Scene]:
-    return [slices.catalog[int(number)] for number in np.unique(slices.scene)]
