@@ -12,7 +12,7 @@ import pytest
 import rasterio.shutil
 
 import pixelwise as pw
-from pixelwise.errors import RasterReadError
+from pixelwise.errors import CatalogError, RasterReadError
 
 moto = pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
@@ -96,6 +96,12 @@ def test_a_catalog_in_a_bucket_is_opened_without_touching_a_scene(bucket: Bucket
     catalog = pw.open_catalog("s3://scenes/train.parquet")
     assert len(catalog) == 6
     assert bucket.count("GET x/") == bucket.count("HEAD x/") == 0
+
+
+def test_a_catalog_that_is_in_no_bucket_is_reported(bucket: Bucket) -> None:
+    for place in ("s3://scenes/none.parquet", "s3://nothing/none.parquet"):
+        with pytest.raises(CatalogError, match=r"none\.parquet cannot be read"):
+            pw.open_catalog(place)
 
 
 def test_scenes_and_labels_in_a_bucket_are_those_on_disk(catalog: pw.GeoCatalog, scenes: Path, labels: Path) -> None:

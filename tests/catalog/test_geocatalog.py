@@ -46,6 +46,8 @@ def test_queries_by_place_agree_with_shapely(catalog: pw.GeoCatalog) -> None:
     assert names(catalog.query(bounds=bounds, crs="EPSG:32633")) == "f"
     assert names(catalog.query(geometry=gpd.GeoSeries([shapely.Point(bounds[:2])], crs="EPSG:32633"))) == "f"
     assert names(catalog.query(geometry=outlines.iloc[5].centroid)) == "f"
+    with pytest.raises(CatalogError, match="are empty: give left, bottom, right and top"):
+        catalog.query(bounds=(13, 52, 12, 53))
     with pytest.raises(CRSError, match="the geometry has no CRS"):
         catalog.query(geometry=gpd.GeoSeries([shapely.Point(0, 0)]))
 

@@ -153,3 +153,24 @@ def test_a_thousand_scenes_are_opened_and_walked_without_their_pixels(scenes: Pa
     assert len(catalog) == 1000
     assert len(chips) == 6000
     assert chips[-1].source_uri == "/nowhere/999.tif"
+
+
+def test_json_that_is_not_there_or_no_json_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    for name in ("bad.json", "missing.json"):
+        with pytest.raises(CatalogError, match=r"\.json cannot be read as STAC items"):
+            pw.open_catalog(tmp_path / name)
+
+
+def test_a_scene_on_both_sides_of_the_antimeridian_has_its_outline_there(write) -> None:
+    path = write(np.ones((1, 10, 20), "uint8"), crs="EPSG:32760", transform=rasterio.Affine(1e4, 0, 7.2e5, 0, -1e4, 8e6))
+    outline = pw.open_catalog(path).frame.geometry.iloc[0]
+    assert outline.geom_type == "MultiPolygon"
+    assert [part.bounds[0] == -180 or part.bounds[2] == 180 for part in outline.geoms] == [True, True]
+    assert outline.area < 3
+
+
+def test_a_raster_outside_of_its_crs_is_unreadable(write) -> None:
+    path = write(np.ones((1, 10, 20), "uint8"), crs="EPSG:4326", transform=rasterio.Affine(10, 0, 0, 0, -10, 5_822_040))
+    with pytest.raises(CatalogError, match="check the file's georeferencing"):
+        pw.open_catalog(path)

@@ -15,17 +15,19 @@ from tqdm import tqdm
 
 from pixelwise.catalog.dates import date_in_name, date_in_tags
 from pixelwise.errors import BandError, CRSError, GridError, PixelwiseError
-from pixelwise.raster.grid import Grid, transform_xy
+from pixelwise.raster.grid import Grid, as_crs, transform_xy
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.open_files import use_file
 
-__all__ = ["FACTS", "crs_text", "describe_all", "files_of", "footprint", "grid_facts", "in_degrees", "scene_name"]
+__all__ = ["FACTS", "crs_text", "degrees_of", "describe_all", "files_of", "footprint", "grid_facts", "in_degrees", "scene_name"]
 
 #: Columns of a catalog that say what the file would say; all others are metadata.
 FACTS = ("uri", "crs", "transform", "height", "width", "bands", "dtype", "nodata", "block_shape", "resampling", "times")
 _WGS84 = CRS.from_epsg(4326)
 #: Scenes that are opened before anybody would look at a progress bar.
 _FEW = 20
+#: Degrees of latitude that a grid of the whole earth may reach, with half a pixel beyond the pole.
+_HIGHEST = 91
 #: Points along each side of a footprint.
 _STEPS = 11
 #: Tags that say how a file is made, and nothing of the scene.
@@ -148,6 +150,13 @@ def scene_name(uri: Any) -> str:
     return first.stem if isinstance(uri, str) else first.parent.name
 
 
+def degrees_of(shape: Any, crs: Any) -> Any:
+    """Return a geometry, or an array of them, in EPSG:4326; long edges are cut into twenty, as they bend between CRSs."""
+    left, bottom, right, top = shapely.total_bounds(shape)
+    cut = shapely.segmentize(shape, max(right - left, top - bottom, 1e-9) / 20)
+    return shapely.transform(cut, lambda xy: transform_xy(xy, as_crs(crs), _WGS84))
+
+
 def in_degrees(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return a table with its outlines in EPSG:4326, in the column ``geometry``."""
     frame = frame if frame.active_geometry_name == "geometry" else frame.rename_geometry("geometry")
@@ -183,8 +192,8 @@ def footprint(grid: Grid) -> Any:
     row = np.concatenate([np.zeros(_STEPS), along, np.ones(_STEPS), along[::-1]]) * grid.height
     a, b, c, d, e, f = tuple(grid.transform)[:6]
     outline = transform_xy(np.column_stack([a * col + b * row + c, d * col + e * row + f]), grid.crs, _WGS84)
-    if not np.isfinite(outline).all():
-        raise GridError(f"bounds {grid.bounds} lie outside of {crs_text(grid.crs)}: check the file's georeferencing")
+    if not np.isfinite(outline).all() or np.abs(outline[:, 1]).max() > _HIGHEST:
+        raise GridError(f"bounds {grid.bounds} are no place in {crs_text(grid.crs)}: check the file's georeferencing")
     outline[:, 0] = np.unwrap(outline[:, 0], period=360)
     shape = shapely.make_valid(shapely.Polygon(outline))
     west, _, east, _ = shape.bounds

@@ -11,12 +11,12 @@ import pandas as pd
 import shapely
 
 from pixelwise.catalog.dates import as_time, time_range
-from pixelwise.catalog.facts import FACTS, in_degrees, scene_name
+from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
 from pixelwise.catalog.parquet import is_known, write_frame
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.split import split_scenes
 from pixelwise.errors import CatalogError, CRSError
-from pixelwise.raster.grid import Grid, as_crs
+from pixelwise.raster.grid import Grid
 
 __all__ = ["GeoCatalog"]
 
@@ -191,16 +191,19 @@ class GeoCatalog:
             It may be empty.
         """
         keep = np.ones(len(self), bool)
-        shapes = [] if bounds is None else [gpd.GeoSeries([shapely.box(*bounds)], crs=as_crs(crs).to_wkt())]  # type: ignore[union-attr]
+        shapes: list[tuple[Any, Any]] = []
+        if bounds is not None:
+            left, bottom, right, top = bounds
+            if left > right or bottom > top:
+                raise CatalogError(f"bounds={tuple(bounds)} are empty: give left, bottom, right and top, in this order")
+            shapes.append((shapely.box(left, bottom, right, top), crs))
         if geometry is not None:
             own = isinstance(geometry, gpd.GeoSeries | gpd.GeoDataFrame)
-            shapes.append(geometry.geometry if own else gpd.GeoSeries([geometry], crs=as_crs(crs).to_wkt()))  # type: ignore[union-attr]
-        for shape in shapes:
-            if shape.crs is None:
+            shapes.append((shapely.union_all(geometry.geometry.to_numpy()), geometry.crs) if own else (geometry, crs))
+        for shape, where in shapes:
+            if where is None:
                 raise CRSError("the geometry has no CRS: set it with set_crs(...)")
-            # Long edges of a box bend between CRSs.
-            where = shape.segmentize(max(np.ptp(shape.total_bounds[[0, 2]]), np.ptp(shape.total_bounds[[1, 3]]), 1e-9) / 20)
-            keep &= shapely.intersects(self.frame.geometry.to_numpy(), shapely.union_all(where.to_crs("EPSG:4326").to_numpy()))
+            keep &= shapely.intersects(self.frame.geometry.to_numpy(), degrees_of(shape, where))
         if datetime is not None:
             start, end = time_range(datetime)
             keep &= self.frame["datetime"].between(start, end).to_numpy()

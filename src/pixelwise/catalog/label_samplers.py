@@ -11,18 +11,19 @@ import shapely
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from pixelwise.catalog.facts import crs_text
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.labels import ReadLabel
 from pixelwise.catalog.samplers import as_size, checked_catalog, positions, scene_order
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CRSError, LabelError
+from pixelwise.raster.grid import as_crs, transform_xy
 from pixelwise.raster.io import as_nan
 from pixelwise.raster.open_files import files_kept_open
 
 __all__ = ["PointSampler", "StratifiedSampler"]
 
+_WGS84 = as_crs(4326)
 #: Rows and columns of labels that are read at a time.
 _TILE = 1024
 
@@ -199,13 +200,14 @@ class PointSampler(BaseEstimator):
         if shapes.crs is None:
             raise CRSError("the features have no CRS: set it with set_crs(...)")
         shapes = shapes[~(shapes.isna() | shapes.is_empty)].reset_index(drop=True)
-        tree = shapes.to_crs("EPSG:4326").sindex
+        source, shapes = as_crs(shapes.crs), shapes.to_numpy()
+        tree = shapely.STRtree(shapely.transform(shapes, lambda xy: transform_xy(xy, source, _WGS84)))
         parts, numbers = [], []
         for number, scene in enumerate(checked_catalog(catalog)):
             near = np.sort(tree.query(catalog.frame.geometry.iat[number], predicate="intersects"))
             if not len(near):
                 continue
-            local = shapes.iloc[near].to_crs(crs_text(scene.grid.crs)).to_numpy()
+            local = shapely.transform(shapes[near], lambda xy, target=scene.grid.crs: transform_xy(xy, source, target))
             windows = _chips_round(scene, local, chip, self.snap)
             parts.append(windows)
             numbers.append(np.full(len(windows), number))

@@ -113,7 +113,7 @@ def _rows(source: Any, bands: Any) -> tuple[Any, dict[str, str]]:
         if suffix in (".parquet", ".geoparquet", ".pq"):
             return _table_rows(read_frame(text), bands)
         if suffix in (".json", ".geojson") and not is_remote(text):
-            return _stac_rows(items_of(json.loads(Path(text).read_text(encoding="utf-8")), str(Path(text).parent)), bands)
+            return _stac_rows(_json_items(Path(text)), bands)
         if isinstance(bands, Mapping):
             scenes, unreadable = band_scenes(text, bands)
             return [{"id": name, "uri": files} for name, files in scenes], unreadable
@@ -128,6 +128,13 @@ def _rows(source: Any, bands: Any) -> tuple[Any, dict[str, str]]:
     raise CatalogError(
         f"{type(source).__name__} is no source of scenes: give a path, a list of paths, STAC items or a GeoDataFrame"
     )
+
+
+def _json_items(path: Path) -> list[dict[str, Any]]:
+    try:
+        return items_of(json.loads(path.read_text(encoding="utf-8")), str(path.parent))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CatalogError(f"{path} cannot be read as STAC items: {error}; check that it is there and whole") from error
 
 
 def _file_rows(paths: Sequence[str], bands: Any) -> tuple[Any, dict[str, str]]:

@@ -63,13 +63,14 @@ def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
     """
     _need_pyarrow()
     try:
-        frame = gpd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        if "geo" not in str(error).lower() or isinstance(error, OSError):
+        place, filesystem = _located(str(path))
+        frame = gpd.read_parquet(place, filesystem=filesystem)
+    except (OSError, ValueError, ImportError) as error:
+        if "Missing geo metadata" not in str(error):
             raise CatalogError(
                 f"catalog {path} cannot be read: {_one_line(error)}; check that it is there and whole"
             ) from error
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(place, filesystem=filesystem)
     for name in set(_TEXTS) & set(frame):
         frame[name] = [_from_text(value) for value in frame[name]]
     for name in set(_LISTS) & set(frame):
@@ -91,6 +92,20 @@ def _need_pyarrow() -> None:
         import pyarrow as pa  # noqa: F401
     except ImportError as error:
         raise DependencyMissingError("a catalog in GeoParquet needs pyarrow: install pixelwise[catalog]") from error
+
+
+def _located(path: str) -> tuple[str, Any]:
+    """Return a path, and pyarrow's way to it where it is a URL that pyarrow knows."""
+    from pyarrow.fs import FileSystem
+    from pyarrow.lib import ArrowInvalid
+
+    if "://" not in path:
+        return path, None
+    try:
+        filesystem, place = FileSystem.from_uri(path)
+    except ArrowInvalid:
+        return path, None
+    return place, filesystem
 
 
 def _one_line(error: Exception) -> str:
