@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+
+import pixelwise as pw
+from pixelwise.errors import CatalogError, PixelwiseWarning
+
+pystac = pytest.importorskip("pystac")
+
+
+@pytest.fixture
+def items(sentinel: dict[str, Path], scenes: Path) -> list[pystac.Item]:
+    """Two items: the bands of Sentinel-2 with their projection, and a scene of three bands without."""
+    catalog = pw.open_catalog(scenes)
+    outline = catalog.frame.geometry.iloc[0]
+    whole = pystac.Item(
+        "T33UUU", shapely.geometry.mapping(outline), list(outline.bounds), pd.Timestamp("2017-02-16T10:21:01Z").to_pydatetime(),
+        {"eo:cloud_cover": 12.5, "grid:code": "MGRS-33UUU", "proj:code": "EPSG:32633"}, collection="sentinel-2-l1c",
+    )  # fmt: skip
+    for band in ("B02", "B11"):
+        with rasterio.open(sentinel[band]) as file:
+            extra = {"proj:shape": list(file.shape), "proj:transform": list(file.transform)[:6]}
+        whole.add_asset(band, pystac.Asset(str(sentinel[band]), media_type="image/jp2", roles=["data"], extra_fields=extra))
+    whole.add_asset("thumbnail", pystac.Asset("preview.jpg", media_type="image/jpeg", roles=["thumbnail"]))
+    single = pystac.Item(
+        "single",
+        shapely.geometry.mapping(outline),
+        list(outline.bounds),
+        None,
+        {"start_datetime": "2017-02-11T00:00:00Z", "end_datetime": "2017-02-12T00:00:00Z"},
+    )
+    single.add_asset("data", pystac.Asset(catalog[0].uri, media_type="image/tiff; application=geotiff", roles=["data"]))
+    return [whole, single]
+
+
+def test_items_are_scenes_with_their_properties(items: list[pystac.Item], sentinel: dict[str, Path]) -> None:
+    catalog = pw.open_catalog(items)
+    first, second = catalog
+    assert first.metadata["eo:cloud_cover"] == 12.5
+    assert first.metadata["datetime"] == "2017-02-16T10:21:01"
+    assert first.metadata["collection"] == "sentinel-2-l1c"
+    np.testing.assert_array_equal(first.load(), pw.open_raster({band: sentinel[band] for band in ("B02", "B11")}))
+    assert second.metadata["datetime"] == "2017-02-11T00:00:00"
+    assert second.bands == ("B02", "B04", "B08")
+    assert len(catalog.filter(**{"grid:code": "MGRS-33UUU"})) == 1
+
+
+def test_an_item_that_tells_its_grid_is_not_opened(items: list[pystac.Item]) -> None:
+    for asset in items[0].assets.values():
+        asset.href = f"/nowhere/{Path(asset.href).name}"
+    assert pw.open_catalog(items[0])[0].grid.shape == (768, 1536)
+
+
+def test_collections_dicts_and_json_files_are_the_same(items: list[pystac.Item], tmp_path: Path) -> None:
+    expected = list(pw.open_catalog(items))
+    collection = pystac.ItemCollection(items)
+    assert list(pw.open_catalog(collection)) == expected
+    assert list(pw.open_catalog(collection.to_dict())) == expected
+    (tmp_path / "items.json").write_text(json.dumps(collection.to_dict()))
+    assert list(pw.open_catalog(tmp_path / "items.json")) == expected
+
+
+def test_relative_links_start_where_the_item_is(items: list[pystac.Item], scenes: Path, tmp_path: Path) -> None:
+    plain = items[1].to_dict()
+    plain["assets"]["data"]["href"] = "./S2_a_20170211.tif"
+    plain["links"] = [{"rel": "self", "href": f"{scenes}/item.json"}]
+    assert pw.open_catalog(plain)[0].uri == f"{scenes}/S2_a_20170211.tif"
+    plain["links"] = []
+    (scenes.parent / "item.json").write_text(
+        json.dumps({**plain, "assets": {"data": {**plain["assets"]["data"], "href": f"{scenes.name}/S2_a_20170211.tif"}}})
+    )
+    assert pw.open_catalog(scenes.parent / "item.json")[0].uri == str(scenes / "S2_a_20170211.tif")
+
+
+def test_assets_are_chosen_and_named(items: list[pystac.Item]) -> None:
+    assert pw.open_catalog(items[0], bands={"blue": "B02"})[0].bands == ("blue",)
+    assert pw.open_catalog(items[0], bands=["B11"])[0].grid.shape == (384, 768)
+    with pytest.warns(PixelwiseWarning, match="1 of 2 scenes cannot be used.*single: STAC item single has no asset 'B11'"):
+        catalog = pw.open_catalog(items, bands=["B11"])
+    assert len(catalog) == 1
+    with pytest.raises(CatalogError, match="has no asset 'B99': choose with bands= among B02, B11, thumbnail"):
+        pw.open_catalog(items[0], bands=["B99"])
+
+
+def test_stac_geoparquet_is_read(items: list[pystac.Item], tmp_path: Path) -> None:
+    rows = []
+    for item in items:
+        plain = item.to_dict()
+        rows.append(
+            {
+                "id": plain["id"],
+                "assets": plain["assets"],
+                "geometry": shapely.geometry.shape(plain["geometry"]),
+                **plain["properties"],
+            }
+        )
+    frame = gpd.GeoDataFrame(rows, crs="EPSG:4326")
+    frame.to_parquet(tmp_path / "stac.parquet")
+    found, expected = pw.open_catalog(tmp_path / "stac.parquet"), pw.open_catalog(items)
+    assert [scene.uri for scene in found] == [scene.uri for scene in expected]
+    assert [scene.grid for scene in found] == [scene.grid for scene in expected]
+    assert found[0].metadata["eo:cloud_cover"] == 12.5
+
+
+def test_an_empty_answer_is_an_error() -> None:
+    with pytest.raises(CatalogError, match="the dict holds no scene"):
+        pw.open_catalog({"type": "FeatureCollection", "features": []})
