@@ -17,7 +17,19 @@ import pixelwise as pw
 
 SOURCE = Path(pw.__file__)
 #: Packages that pixelwise must leave alone when it is imported: they are optional, or heavy, or both.
-HEAVY = ("catboost", "dask", "distributed", "georeader", "imblearn", "lightgbm", "matplotlib", "skops", "torch", "xgboost")
+HEAVY = (
+    "catboost",
+    "dask",
+    "distributed",
+    "georeader",
+    "imblearn",
+    "lightgbm",
+    "matplotlib",
+    "numba",
+    "skops",
+    "torch",
+    "xgboost",
+)
 
 
 def imports() -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""Which estimators the engine knows, and who reads them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+__all__ = ["READERS", "FastEngine"]
+
+#: Classes by name, so that nothing is imported for them, and the module of this package whose ``read`` translates them.
+READERS = {
+    "sklearn.ensemble:RandomForestClassifier": "forests",
+    "sklearn.ensemble:RandomForestRegressor": "forests",
+    "sklearn.ensemble:ExtraTreesClassifier": "forests",
+    "sklearn.ensemble:ExtraTreesRegressor": "forests",
+    "sklearn.tree:DecisionTreeClassifier": "forests",
+    "sklearn.tree:DecisionTreeRegressor": "forests",
+    "sklearn.tree:ExtraTreeClassifier": "forests",
+    "sklearn.tree:ExtraTreeRegressor": "forests",
+}
+
+
+class FastEngine:
+    """Translates ensembles of trees into flat tables of nodes.
+
+    A subclass of a known class is left alone, because it may predict in its own way.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from pixelwise_fast import FastEngine
+    >>> FastEngine().compile(DummyClassifier()) is None
+    True
+    """
+
+    name = "fast"
+
+    def compile(self, estimator: Any) -> Any:
+        """Translate a fitted ensemble of trees; None for anything else.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted estimator.
+
+        Returns
+        -------
+        Program or None
+
+        Raises
+        ------
+        pixelwise.errors.EngineError
+            If it is an ensemble of trees that the engine cannot translate, such as one that splits on categories.
+        """
+        for name, reader in READERS.items():
+            module, _, cls = name.partition(":")
+            if type(estimator) is getattr(sys.modules.get(module), cls, None):
+                return importlib.import_module(f"pixelwise_fast.{reader}").read(estimator)
+        return None
