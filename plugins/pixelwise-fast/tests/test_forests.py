@@ -108,9 +108,7 @@ def test_two_hundred_bands_are_predicted_the_same(training, pixels):
     same(RandomForestClassifier(3, random_state=0).fit(np.tile(X, 3), training[1]), np.tile(pixels[:500] @ mix, 3))
 
 
-@pytest.mark.parametrize(
-    "dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f2", "f4", "f8", ">f4"]
-)
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f2", "f4", "f8", ">f4"])
 def test_pixels_of_any_dtype_are_predicted_the_same(dtype, training, pixels):
     X, y = training
     model = RandomForestClassifier(5, random_state=0).fit(X / 50, y)

@@ -18,6 +18,16 @@ READERS = {
     "sklearn.tree:DecisionTreeRegressor": "forests",
     "sklearn.tree:ExtraTreeClassifier": "forests",
     "sklearn.tree:ExtraTreeRegressor": "forests",
+    "sklearn.ensemble:GradientBoostingClassifier": "sklearn_boosting",
+    "sklearn.ensemble:GradientBoostingRegressor": "sklearn_boosting",
+    "sklearn.ensemble:HistGradientBoostingClassifier": "sklearn_boosting",
+    "sklearn.ensemble:HistGradientBoostingRegressor": "sklearn_boosting",
+    "lightgbm:LGBMClassifier": "lightgbm_trees",
+    "lightgbm:LGBMRegressor": "lightgbm_trees",
+    "xgboost:XGBClassifier": "xgboost_trees",
+    "xgboost:XGBRegressor": "xgboost_trees",
+    "xgboost:XGBRFClassifier": "xgboost_trees",
+    "xgboost:XGBRFRegressor": "xgboost_trees",
 }
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_array, get_tags
 
-from pixelwise_fast.codes import INFINITE, MISSING, code_floats, encode, floor_to_float32
+from pixelwise_fast.codes import INFINITE, MISSING, FloatScale
 from pixelwise_fast.program import as_table, in_blocks, read_only
 from pixelwise_fast.trees import TreeTable, pack_trees
 from pixelwise_fast.walk import add_values, count_votes, label
@@ -79,6 +79,7 @@ class ForestProgram:
         self.classes = classes
         self.n_jobs = n_jobs
         self.allows_nan = allows_nan
+        self.scale = FloatScale()
         methods = ("predict",) if classes is None else ("predict", "predict_proba", "predict_log_proba")
         self.bounds = dict.fromkeys(methods, 0.0)
 
@@ -133,16 +134,12 @@ class ForestProgram:
 
     def _codes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes of pixels in one dimension, and where kernels find what."""
-        n, n_features = X.shape
-        codes = np.empty((n, n_features + 1), np.int32)
-        seen = encode(X, codes, False)
+        codes, seen = self.scale.codes(X, wide=False)
         if seen & INFINITE or (seen & MISSING and not self.allows_nan):
             # scikit-learn's own words.
             check_array(X, dtype=np.float32, ensure_all_finite="allow-nan" if self.allows_nan else True)
-        if seen & MISSING:
-            codes = np.empty((n, 2 * n_features + 1), np.int32)
-            encode(X, codes, True)
-        return codes.ravel(), self.trees.layout(bool(seen & MISSING))
+        wide = bool(seen & MISSING)
+        return (self.scale.codes(X, wide=True)[0] if wide else codes), self.trees.layout(wide)
 
     def _labels(self, X: np.ndarray, n_jobs: int | None) -> np.ndarray:
         labels = np.empty(len(X), np.intp)
@@ -178,7 +175,7 @@ class ForestProgram:
 
 def _plain(tree: Any, leaves: _Leaves) -> dict[str, np.ndarray]:
     left = tree.children_left
-    codes = code_floats(floor_to_float32(tree.threshold))
+    codes = FloatScale().thresholds(tree.feature, tree.threshold)
     ends = np.flatnonzero(left < 0)
     codes[ends] = leaves.rows(tree.value[ends])
     return {

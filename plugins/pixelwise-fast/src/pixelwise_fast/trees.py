@@ -41,7 +41,7 @@ class TreeTable:
     starts : ndarray of int64 of shape (n_trees + 1,)
         Where each tree begins.
     lead : ndarray of int64 of shape (n_trees,)
-        For how many levels to walk before looking which pixels have arrived.
+        For how many levels to walk before looking which pixels have arrived; minus the depth of a tree where that is all.
     n_features : int
         Number of features.
     """
@@ -62,7 +62,8 @@ class TreeTable:
     def layout(self, wide: bool) -> NDArray[np.uint64]:
         """Return where kernels find what.
 
-        That is the width of a pixel's codes, the first bit and the mask of a node's column, and the first bit of its child.
+        That is the number of codes of a pixel; the first bit and the mask of eight times a node's column; the first bit of its
+        child.
 
         Parameters
         ----------
@@ -76,8 +77,8 @@ class TreeTable:
         shift = child_shift(self.n_features)
         bits = shift - 33
         if wide:
-            return np.array([2 * self.n_features + 1, 32, (2 << bits) - 1, shift], np.uint64)
-        return np.array([self.n_features + 1, 33, (1 << bits) - 1, shift], np.uint64)
+            return np.array([2 * self.n_features + 1, 29, ((2 << bits) - 1) << 3, shift], np.uint64)
+        return np.array([self.n_features + 1, 30, ((1 << bits) - 1) << 3, shift], np.uint64)
 
 
 def child_shift(n_features: int) -> int:
@@ -143,4 +144,6 @@ def _pack(nodes, left, right, feature, code, missing_left, weight, n_features, s
             top += 2
         word = (np.uint64(to) << width) | (np.uint64(column) << np.uint64(33)) | (np.uint64(flag) << np.uint64(32))
         nodes[here] = word | (np.uint64(np.int64(code[node])) & low)
-    return np.int64(0.7 * walked / max(weight[0], 1e-300))
+    mean, deepest = walked / max(weight[0], 1e-300), depth.max()
+    # To look costs as much as two steps.
+    return -max(deepest, 1) if deepest < mean + 3 else np.int64(max(1.0, 0.7 * mean))
