@@ -38,8 +38,8 @@ class Trees:
     Parameters
     ----------
     trees : list of dict
-        For each tree arrays of shape (n_nodes,): `left` and `right`, -1 in leaves; `feature`; `threshold`, which is the value in
-        leaves; `missing_left`; `weight`.
+        For each tree arrays of shape (n_nodes,): `left` and `right`, -1 in leaves; `feature`; `threshold`, which is the value
+        in leaves; `missing_left`; `weight`.
     column : ndarray of int64 of shape (n_trees,)
         Which sum each tree adds to.
     start : ndarray of shape (n_columns,)
@@ -52,6 +52,13 @@ class Trees:
     column: NDArray[np.int64]
     start: np.ndarray
     n_features: int
+
+    @property
+    def splits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Feature and threshold of each split of all trees."""
+        inner = [tree["left"] >= 0 for tree in self.trees]
+        feature = np.concatenate([tree["feature"][split] for tree, split in zip(self.trees, inner, strict=True)])
+        return feature, np.concatenate([tree["threshold"][split] for tree, split in zip(self.trees, inner, strict=True)])
 
 
 class BoostedProgram:
@@ -133,8 +140,8 @@ class BoostedProgram:
 def translate(estimator: Any, model: Trees, scale: Scale, finish: Finish, *, finite: bool = False) -> BoostedProgram:
     """Make a program, compare it with its estimator on made-up pixels, and return it if they agree.
 
-    Libraries change how they add up and what they call things. So pixels at the thresholds and next to them, some of them without
-    some values, must give the same bits before the program is used at all.
+    Libraries change how they add up and what they call things. So pixels at the thresholds and next to them, some of them
+    without some values, must give the same bits before the program is used at all.
 
     Parameters
     ----------
@@ -173,8 +180,7 @@ def _made_up(model: Trees, missing: bool) -> NDArray[np.float32]:
     """Return pixels whose values stand at thresholds, next to them and between them, and some of which are missing."""
     rng = np.random.default_rng(0)
     pixels = rng.normal(size=(300, model.n_features)).astype(np.float32)
-    feature = np.concatenate([tree["feature"][tree["left"] >= 0] for tree in model.trees])
-    threshold = np.concatenate([tree["threshold"][tree["left"] >= 0] for tree in model.trees])
+    feature, threshold = model.splits
     for each in np.unique(feature):
         # LightGBM tells missing values from the others by a threshold that is too large for single precision.
         with np.errstate(over="ignore"):

@@ -120,7 +120,8 @@ class RankScale:
 def _encode_floats(X, codes, wide):  # type: ignore[no-untyped-def] # pragma: no cover
     """Fill the codes of pixels, and return whether any value is missing or infinite.
 
-    `codes` has the shape (n / 8, n_columns, 8), with a column a feature and one that is smaller than all else. If `wide`, it has two columns a feature, which differ
+    `codes` has the shape (n / 8, n_columns, 8), with a column a feature and one that is smaller than all else.
+    If `wide`, it has two columns a feature, which differ
     where the value is missing: the first sends the pixel right, the second left.
     """
     n, n_features = X.shape
@@ -157,7 +158,7 @@ def _encode_ranks(X, codes, wide, edges, starts, missing_is_zero):  # type: igno
             value = np.float64(X[row, feature])
             missing = np.isnan(value)
             if missing and missing_is_zero[feature]:
-                value, missing = 0.0, False
+                value, missing = np.float64(0), False
             # A search without branches.
             low, left = np.int64(0), size
             while left > 1:

@@ -10,6 +10,7 @@ __all__ = ["READERS", "FastEngine"]
 
 #: Classes by name, so that nothing is imported for them, and the module of this package whose ``read`` translates them.
 READERS = {
+    "sklearn.pipeline:Pipeline": "linear",
     "sklearn.ensemble:RandomForestClassifier": "forests",
     "sklearn.ensemble:RandomForestRegressor": "forests",
     "sklearn.ensemble:ExtraTreesClassifier": "forests",
@@ -32,7 +33,7 @@ READERS = {
 
 
 class FastEngine:
-    """Translates ensembles of trees into flat tables of nodes.
+    """Translates ensembles of trees into flat tables of nodes, and scalers with a linear classifier into one affine map.
 
     A subclass of a known class is left alone, because it may predict in its own way.
 
@@ -47,7 +48,7 @@ class FastEngine:
     name = "fast"
 
     def compile(self, estimator: Any) -> Any:
-        """Translate a fitted ensemble of trees; None for anything else.
+        """Translate a fitted ensemble of trees, or a Pipeline of scalers and a linear classifier; None for anything else.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ class LightGBMFinish:
         self.objective, *options = objective.split()
         self.slope = float(dict(option.split(":") for option in options if ":" in option).get("sigmoid", 1))
         self.classes = classes
-        self.methods = ("predict",) if classes is None else ("predict", "predict_proba")
+        self.methods: tuple[str, ...] = ("predict",) if classes is None else ("predict", "predict_proba")
 
     def __call__(self, method: str, sums: np.ndarray) -> np.ndarray:
         """Return the result of a method from sums of shape (n_columns, n)."""
@@ -43,7 +43,7 @@ class LightGBMFinish:
         else:
             share = sigmoid(sums[0], self.slope)
             shares = np.stack([1.0 - share, share], axis=1)
-        return shares if method == "predict_proba" else self.classes[np.argmax(shares, axis=1)]
+        return np.asarray(shares if method == "predict_proba" else self.classes[np.argmax(shares, axis=1)])
 
 
 def read(estimator: Any) -> BoostedProgram:
@@ -80,11 +80,9 @@ def read(estimator: Any) -> BoostedProgram:
     trees = [reader.tree(tree["tree_structure"]) for tree in dump["tree_info"]]
     if (reader.zero & reader.routed).any():
         raise EngineError("a feature's missing values are treated in two ways")
-    split = [(tree["feature"][tree["left"] >= 0], tree["threshold"][tree["left"] >= 0]) for tree in trees]
-    scale = RankScale(*(np.concatenate(parts) for parts in zip(*split, strict=True)), reader.zero)
     column = np.arange(len(trees)) % columns
     model = Trees(trees, column.astype(np.int64), np.zeros(columns), n_features)
-    return translate(estimator, model, scale, LightGBMFinish(objective, classes))
+    return translate(estimator, model, RankScale(*model.splits, reader.zero), LightGBMFinish(objective, classes))
 
 
 class _Reader:

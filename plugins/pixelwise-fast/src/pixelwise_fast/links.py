@@ -30,7 +30,7 @@ def sigmoid(sums, slope):  # type: ignore[no-untyped-def] # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def softmax(sums):  # type: ignore[no-untyped-def] # pragma: no cover
-    """Return exponentials of sums of shape (n_columns, n) over their total, which is added up in double precision, transposed."""
+    """Return exponentials of sums of shape (n_columns, n) over their total, added up in double precision, as (n, n_columns)."""
     made = np.empty((sums.shape[1], sums.shape[0]), sums.dtype)
     for i in range(sums.shape[1]):
         most = sums[0, i]

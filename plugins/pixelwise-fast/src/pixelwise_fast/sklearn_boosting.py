@@ -26,7 +26,9 @@ class BoostingFinish:
         self.loss = estimator._loss
         self.classes = getattr(estimator, "classes_", None)
         self.linked = not hasattr(estimator, "estimators_")
-        self.methods = ("predict",) if self.classes is None else ("predict", "predict_proba", "decision_function")
+        self.methods: tuple[str, ...] = (
+            ("predict",) if self.classes is None else ("predict", "predict_proba", "decision_function")
+        )
 
     def __call__(self, method: str, sums: np.ndarray) -> np.ndarray:
         """Return the result of a method from sums of shape (n_columns, n)."""
@@ -107,9 +109,8 @@ def _histogram(estimator: Any) -> BoostedProgram:
                 "weight": nodes["count"].astype(np.float64),
             }
         )
-    split = [(tree["feature"][tree["left"] >= 0], tree["threshold"][tree["left"] >= 0]) for tree in trees]
-    scale = RankScale(*(np.concatenate(parts) for parts in zip(*split, strict=True)), np.zeros(estimator.n_features_in_, bool))
     column = np.tile(np.arange(len(rounds[0])), len(rounds)) if rounds else np.zeros(0)
     start = np.ravel(estimator._baseline_prediction)
     model = Trees(trees, column.astype(np.int64), start, estimator.n_features_in_)
+    scale = RankScale(*model.splits, np.zeros(estimator.n_features_in_, bool))
     return translate(estimator, model, scale, BoostingFinish(estimator))

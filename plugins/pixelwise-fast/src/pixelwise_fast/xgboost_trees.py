@@ -32,18 +32,18 @@ class XGBoostFinish:
 
     def __init__(self, objective: str, classifier: bool) -> None:
         self.objective = objective
-        self.methods = ("predict", "predict_proba") if classifier else ("predict",)
+        self.methods: tuple[str, ...] = ("predict", "predict_proba") if classifier else ("predict",)
 
     def __call__(self, method: str, sums: np.ndarray) -> np.ndarray:
         """Return the result of a method from sums of shape (n_columns, n)."""
         if self.objective == _SOFTPROB:
             shares = softmax(sums)
-            return shares if method == "predict_proba" else np.argmax(shares, axis=1)
+            return np.asarray(shares if method == "predict_proba" else np.argmax(shares, axis=1))
         if self.objective == _LOGISTIC:
             share = sigmoid(sums[0], np.float32(1))
             if method == "predict_proba":
                 return np.stack([np.float32(1) - share, share], axis=1)
-            return (share > np.float32(0.5)).astype(np.int64)
+            return np.asarray(share > np.float32(0.5)).astype(np.int64)
         return np.asarray(exponential(sums[0])) if self.objective in _EXPONENTIAL else sums[0]
 
 
@@ -80,7 +80,7 @@ def read(estimator: Any) -> BoostedProgram:
         raise EngineError("it splits on categories")
     if any(tree["tree_param"]["size_leaf_vector"] not in ("0", "1") for tree in trees):
         raise EngineError("its leaves are vectors")
-    plain = [
+    plain: list[dict[str, np.ndarray]] = [
         {
             "left": np.array(tree["left_children"], np.int64),
             "right": np.array(tree["right_children"], np.int64),
@@ -120,5 +120,5 @@ def _margins(parameters: dict[str, str], objective: str) -> np.ndarray:
     columns = max(1, int(parameters["num_class"]), int(parameters["num_target"]))
     score = np.repeat(score, columns) if len(score) == 1 else score
     if objective == _LOGISTIC:
-        return -np.log(np.float32(1) / score - np.float32(1))
-    return np.log(score) if objective in _EXPONENTIAL else score
+        return np.asarray(-np.log(np.float32(1) / score - np.float32(1)))
+    return np.asarray(np.log(score)) if objective in _EXPONENTIAL else score
