@@ -1,7 +1,7 @@
 """How much faster compiled estimators predict than their libraries do, and whether they predict the same bits.
 
-Models are fitted on pixels of a real scene, Sentinel-2 with land use of OpenStreetMap, whose eight classes are hard to tell apart, and
-predict other pixels of it. All that is compared takes turns in one process, and the medians are told.
+Models are fitted on pixels of a real scene, Sentinel-2 with land use of OpenStreetMap, whose eight classes are hard to tell
+apart, and predict other pixels of it. All that is compared takes turns in one process, and the medians are told.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_what_the_pipeline_refuses_is_refused_in_its_words(bad, few):
     compiled = pw.compile_estimator(make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X, y))
     table = X.copy()
     table[500, 2] = bad
-    with pytest.raises(ValueError, match="contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
         compiled.predict(table)
     with pytest.raises(ValueError, match="0 sample"):
         compiled.predict(X[:0])
