@@ -16,6 +16,7 @@ from pixelwise.display.applicability import ApplicabilityDisplay
 from pixelwise.display.distances import DistanceDisplay
 from pixelwise.display.folds import SpatialFoldsDisplay
 from pixelwise.display.variogram import VariogramDisplay
+from pixelwise.engines import CompiledEstimator, compile_estimator
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
@@ -75,6 +76,7 @@ __all__ = [
     "NNDMSplit",
     "KNNDMSplit",
     "BufferedLeaveOneOut",
+    "CompiledEstimator",
     "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
@@ -105,6 +107,7 @@ __all__ = [
     "VariogramDisplay",
     "__version__",
     "artifact_info",
+    "compile_estimator",
     "cross_val_map",
     "datasets",
     "design_sample",

@@ -12,6 +12,7 @@ __all__ = [
     "DatasetMissingError",
     "DependencyMissingError",
     "DispatchError",
+    "EngineError",
     "FillValueError",
     "FoldError",
     "FoldWarning",
@@ -98,6 +99,10 @@ class DatasetMissingError(PixelwiseError, ModuleNotFoundError):
 
 class DispatchError(PixelwiseError, LookupError):
     """A raster has no case, region or model to go to."""
+
+
+class EngineError(PixelwiseError, ValueError):
+    """An engine does not exist, cannot compile an estimator, or does not predict what the estimator does."""
 
 
 class DependencyMissingError(PixelwiseError, ModuleNotFoundError):

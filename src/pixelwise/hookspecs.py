@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pixelwise.families import EstimatorFamily
     from pixelwise.raster.carriers import Raster
 
-__all__ = ["Carrier", "hookimpl", "hookspec"]
+__all__ = ["Carrier", "Engine", "Program", "hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("pixelwise")
 #: Marks a function as the implementation of a pixelwise hook.
@@ -34,6 +34,34 @@ class Carrier(Protocol):
         """Build the type of `like` from `raster`."""
 
 
+class Program(Protocol):
+    """What an `Engine` makes of a fitted estimator: its predictions, computed in another way. It pickles."""
+
+    @property
+    def bounds(self) -> Mapping[str, float]:
+        """For each method, such as "predict", the largest difference from the estimator's own result; 0 is bit for bit."""
+
+    def run(self, method: str, X: Any, n_jobs: int | None) -> Any:
+        """Return what the estimator's method of that name returns for X, in as many threads as `n_jobs` says."""
+
+    def explain(self) -> str:
+        """Say in a line what was compiled."""
+
+
+class Engine(Protocol):
+    """What the ``pixelwise_engines`` hook returns: a way to compute the predictions of fitted estimators faster."""
+
+    #: A short unique name, which users give as ``engine=``.
+    name: str
+
+    def compile(self, estimator: Any) -> Program | None:
+        """Translate a fitted estimator; None for one that the engine does not know.
+
+        It raises `EngineError` with the reason for one that it knows and yet cannot translate. Telling whether it knows an
+        estimator must be cheap and import nothing.
+        """
+
+
 @hookspec
 def pixelwise_families() -> Iterable[EstimatorFamily]:  # type: ignore[empty-body]
     """Return the estimator families that the plugin adds.
@@ -48,4 +76,12 @@ def pixelwise_carriers() -> Iterable[Carrier]:  # type: ignore[empty-body]
     """Return the carriers that the plugin adds.
 
     Called once, when pixelwise first meets a raster. A carrier of a third-party plugin is asked before the built-in ones.
+    """
+
+
+@hookspec
+def pixelwise_engines() -> Iterable[Engine]:  # type: ignore[empty-body]
+    """Return the engines that the plugin adds, the fastest first.
+
+    Called once, when pixelwise first compiles an estimator. Engines of a third-party plugin are tried before the built-in ones.
     """

@@ -1,4 +1,4 @@
-"""The plugin manager: built-in and third-party families and carriers, loaded on first use."""
+"""The plugin manager: built-in and third-party families, carriers and engines, loaded on first use."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ DEFAULT_PLUGINS = (
     "pixelwise.default_plugins.xarray_carriers",
     "pixelwise.default_plugins.file_carriers",
     "pixelwise.default_plugins.sklearn_families",
+    "pixelwise.default_plugins.source_engine",
 )
 
 
@@ -87,7 +88,7 @@ class Plugins:
             self._manager.register(plugin, label)
             self._manager.check_pending()
             self._forget()
-            _ = self.families, self.carriers
+            _ = self.families, self.carriers, self.engines
         except (pluggy.PluginValidationError, PluginError) as error:
             if self._manager.has_plugin(label):
                 self._manager.unregister(name=label)
@@ -95,8 +96,8 @@ class Plugins:
             raise PluginError(f"plugin {label!r} is refused: {error}", plugin=label) from error
 
     def _forget(self) -> None:
-        self.__dict__.pop("families", None)
-        self.__dict__.pop("carriers", None)
+        for kept in ("families", "carriers", "engines"):
+            self.__dict__.pop(kept, None)
 
     def unregister(self, name: str) -> None:
         """Remove the plugin of that name."""
@@ -121,6 +122,13 @@ class Plugins:
         """All carriers, third-party ones first."""
         found = tuple(carrier for group in self._manager.hook.pixelwise_carriers() for carrier in group)
         _refuse_twice("carrier", [carrier.name for carrier in found])
+        return found
+
+    @functools.cached_property
+    def engines(self) -> tuple[hookspecs.Engine, ...]:
+        """All engines, third-party ones first."""
+        found = tuple(engine for group in self._manager.hook.pixelwise_engines() for engine in group)
+        _refuse_twice("engine", [engine.name for engine in found])
         return found
 
     def family_of(self, estimator: Any, kind: str) -> EstimatorFamily:

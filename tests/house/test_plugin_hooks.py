@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,27 @@ class Nearest(ClassifierMixin, BaseEstimator):
     """A stranger's classifier."""
 
 
+class TwiceProgram:
+    """Says 2 to everything."""
+
+    bounds: Mapping[str, float] = {"predict": 0.0}
+
+    def run(self, method: str, X: Any, n_jobs: int | None) -> np.ndarray:
+        return np.full(len(X), 2)
+
+    def explain(self) -> str:
+        return "twice"
+
+
+class TwiceEngine:
+    """A stranger's engine, which is wrong."""
+
+    name = "twice"
+
+    def compile(self, estimator: Any) -> TwiceProgram | None:
+        return TwiceProgram() if isinstance(estimator, DummyClassifier) else None
+
+
 class StrangersPlugin:
     """Implements every hook there is."""
 
@@ -55,6 +76,10 @@ class StrangersPlugin:
     @pw.hookimpl
     def pixelwise_carriers(self) -> list[TileCarrier]:
         return [TileCarrier()]
+
+    @pw.hookimpl
+    def pixelwise_engines(self) -> list[TwiceEngine]:
+        return [TwiceEngine()]
 
 
 @pytest.fixture
@@ -107,3 +132,12 @@ def test_a_strangers_carrier_goes_in_and_comes_out(with_stranger: Plugins) -> No
 
 def test_a_strangers_carrier_is_gone_once_it_is_unregistered() -> None:
     assert not pw.is_raster(Tile(np.zeros((2, 2, 3))))
+
+
+def test_a_strangers_engine_compiles_what_it_takes(with_stranger: Plugins) -> None:
+    model = DummyClassifier().fit([[0.0]], [1])
+    compiled = pw.compile_estimator(model)
+    assert compiled.engine_ == "twice"
+    assert compiled.predict([[0.0], [1.0]]).tolist() == [2, 2]
+    with pytest.raises(pw.errors.EngineError, match="differ in 1 of 1 rows"):
+        pw.compile_estimator(model, engine="twice", verify=[[0.0]])

@@ -25,6 +25,7 @@ HEAVY = (
     "imblearn",
     "lightgbm",
     "matplotlib",
+    "numba",
     "skops",
     "spyndex",
     "torch",

@@ -318,6 +318,17 @@ def test_only_blocks_with_labels_are_read(write: Any, monkeypatch: pytest.Monkey
     ]
 
 
+def test_a_band_that_costs_most_pixels_by_itself_is_spoken_of(raster: xr.DataArray, polygons: Path) -> None:
+    flags = xr.zeros_like(raster[:1]).assign_coords(band=["QA60"])
+    flags[0, 10:14] = 1024
+    cloudy = xr.concat([raster, flags], "band").rio.write_nodata(0)
+    with pytest.warns(MissingDataWarning, match=r"of 1200 labelled pixels were dropped because they lack band QA60 alone"):
+        X, _ = pw.extract_pixels(cloudy, polygons, column="class")
+    assert (np.asarray(X)[:, 4] == 1024).all()
+    kept, _ = pw.extract_pixels(cloudy, polygons, column="class", nan="propagate")
+    assert len(kept) == 1200
+
+
 def test_every_pixel_of_a_raster_can_be_a_row(raster: xr.DataArray) -> None:
     X = all_pixels([raster, raster[:, :5]])
     assert X.shape == (4800 + 400, 4)

@@ -57,7 +57,7 @@ class IndexType(click.ParamType):  # type: ignore[type-arg]
         index = _INDICES.get(name.upper())
         if index is None:
             self.fail(f"{name!r} is no index: choose one of {', '.join(_INDICES)}", param, ctx)
-        wanted = list(signature(index).parameters)
+        wanted = [role for role in signature(index).parameters if not role.endswith("_idx")]
         if sorted(bands) != sorted(wanted):
             example = ",".join(f"{role}=BAND" for role in wanted)
             self.fail(f"{value!r} does not name the bands of {name.upper()}: write {name.upper()}:{example}", param, ctx)

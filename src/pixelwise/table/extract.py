@@ -20,6 +20,9 @@ from pixelwise.table.reading import table_of
 
 __all__ = ["all_pixels", "extract_pixels"]
 
+#: Share of the pixels from which a band that costs them is spoken of.
+_COSTLY = 0.5
+
 
 def extract_pixels(
     raster: Any,
@@ -187,7 +190,21 @@ def _drop_missing(X: PixelTable, y: np.ndarray, policy: NanPolicy) -> tuple[Pixe
             f"every one of {len(X)} labelled pixels lacks data in some band: keep them with nan='propagate', or leave bands out"
         )
     _report_lost_scenes(X, keep)
+    _report_costly_band(X, gaps[:, ~empty], np.asarray(X.feature_names)[~empty], keep)
     return X[np.flatnonzero(keep)], y[keep]
+
+
+def _report_costly_band(X: PixelTable, gaps: np.ndarray, names: np.ndarray, keep: np.ndarray) -> None:
+    """Say so where most pixels are dropped for one band alone, as for a quality band whose "clear" is the file's nodata."""
+    alone = gaps & (gaps.sum(axis=1) == 1)[:, None] & ~keep[:, None]
+    lost = alone.sum(axis=0)
+    if len(names) > 1 and lost.max() > _COSTLY * len(X):
+        warnings.warn(
+            f"{lost.max()} of {len(X)} labelled pixels were dropped because they lack band {names[lost.argmax()]} alone: if its "
+            "nodata is a value like any other, as 0 is in quality bands, keep them with nan='propagate'",
+            MissingDataWarning,
+            stacklevel=4,
+        )
 
 
 def _report_lost_scenes(X: PixelTable, keep: np.ndarray) -> None:

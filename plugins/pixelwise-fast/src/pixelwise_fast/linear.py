@@ -1,0 +1,191 @@
+"""Scalers and a linear classifier as one affine map, with labels that are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.utils import _safe_indexing
+
+from pixelwise_fast.program import in_blocks, read_only
+
+__all__ = ["LinearProgram", "read"]
+
+_CLASSIFIERS = (LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier, LinearSVC)
+#: Pixels at a time, whose scores stay in the nearest cache.
+_TOGETHER = 128
+
+
+def read(pipeline: Any) -> LinearProgram | None:
+    """Translate a Pipeline of scalers and a linear classifier; None for any other Pipeline.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        A fitted Pipeline.
+
+    Returns
+    -------
+    LinearProgram or None
+    """
+    *scalers, (_, classifier) = pipeline.steps
+    if type(classifier) not in _CLASSIFIERS or not scalers:
+        return None
+    # RidgeClassifier also takes several labels a pixel.
+    if str(getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")).startswith("multilabel"):
+        return None
+    maps = [_affine(scaler) for _, scaler in scalers]
+    return None if None in maps else LinearProgram(pipeline, [each for each in maps if each is not None])
+
+
+def _affine(scaler: Any) -> tuple[Any, Any] | None:
+    """Return factor and offset of a scaler, None for what is no affine map."""
+    if scaler == "passthrough" or scaler is None:
+        return 1.0, 0.0
+    kind = type(scaler)
+    if kind in (StandardScaler, RobustScaler):
+        centred = scaler.with_mean if kind is StandardScaler else scaler.with_centering
+        factor = 1.0 if scaler.scale_ is None else 1 / scaler.scale_
+        return factor, -(scaler.mean_ if kind is StandardScaler else scaler.center_) * factor if centred else 0.0
+    if kind is MaxAbsScaler and not getattr(scaler, "clip", False):
+        return 1 / scaler.scale_, 0.0
+    if kind is MinMaxScaler and not scaler.clip:
+        return scaler.scale_, scaler.min_
+    return None
+
+
+class LinearProgram:
+    """One affine map for the labels; all else is left to the Pipeline.
+
+    The map is computed in double precision. The Pipeline rounds, in single precision if the pixels are. Where the best class
+    leads by less than what its rounding can come to, the Pipeline itself decides: so labels are exact.
+
+    Parameters
+    ----------
+    source : Pipeline
+        The fitted Pipeline.
+    scalers : list of (factor, offset)
+        Its scalers, each an affine map of the features.
+    """
+
+    def __init__(self, source: Pipeline, scalers: list[tuple[Any, Any]]) -> None:
+        self.source = source
+        methods = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+        self.bounds = {method: 0.0 for method in methods if hasattr(source, method)}
+        weights, offsets = (
+            np.atleast_2d(source[-1].coef_).astype(np.float64),
+            np.ravel(source[-1].intercept_).astype(np.float64),
+        )
+        offsets = np.broadcast_to(offsets, len(weights))
+        size = weights.shape[1]
+        # The absolute terms of the sums, which the rounding grows with.
+        fixed = np.abs(offsets)
+        for factor, offset in reversed(scalers):
+            fixed = fixed + np.abs(weights) @ np.broadcast_to(np.abs(offset), size)
+            offsets, weights = offsets + weights @ np.broadcast_to(offset, size), weights * factor
+        self.weights, self.offsets = weights, offsets
+        # A term is rounded with each addition, and a few times in each scaler; as much again to be on the safe side.
+        steps = 2.0 * (size + 4 * len(scalers) + 4)
+        self.growth = np.append(steps * np.abs(weights).max(axis=0), steps * fixed.max())
+
+    def run(self, method: str, X: Any, n_jobs: int | None) -> Any:
+        """Return labels by the map, or what the Pipeline's method returns.
+
+        Parameters
+        ----------
+        method : str
+            One of those in `bounds`.
+        X : array, DataFrame or PixelTable of shape (n, n_features)
+            Pixels.
+        n_jobs : int or None
+            Number of threads.
+
+        Returns
+        -------
+        ndarray
+        """
+        table = np.asarray(X)
+        known = (
+            table.ndim == 2 and table.dtype.isnative and table.dtype.name in ("float32", "float64", "uint8", "uint16", "int16")
+        )
+        if method != "predict" or not known or not len(table):
+            return getattr(self.source, method)(X)
+        table = read_only(table)
+        number, close = np.empty(len(table), np.intp), np.empty(len(table), np.bool_)
+        # Integers become doubles in the Pipeline.
+        growth = self.growth * np.finfo(table.dtype if table.dtype.kind == "f" else np.float64).eps
+        weights, offsets, growth = read_only(self.weights), read_only(self.offsets), read_only(growth)
+
+        def work(part: slice) -> None:
+            """Label some rows."""
+            _decide(table[part], weights, offsets, growth, number[part], close[part])
+
+        in_blocks(work, len(table), n_jobs)
+        labels = self.source.classes_.take(number)
+        if close.any():
+            rows = np.flatnonzero(close)
+            labels[rows] = self.source.predict(_safe_indexing(X, rows))
+        return labels
+
+    def explain(self) -> str:
+        """Say what was fused.
+
+        Returns
+        -------
+        str
+        """
+        names = " > ".join(type(step).__name__ for _, step in self.source.steps)
+        return f"{names} as one affine map for labels, which are exact; all else as it is"
+
+
+@njit(cache=True, nogil=True)
+def _decide(X, weights, offsets, growth, number, close):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Write the number of each row's class, and whether another is too close to tell; so it is where a value is missing."""
+    n, n_features = X.shape
+    n_classes = weights.shape[0]
+    values, margin = np.zeros(_TOGETHER), np.empty(_TOGETHER)
+    sums = np.empty((n_classes, _TOGETHER))
+    for first in range(0, n, _TOGETHER):
+        m = min(_TOGETHER, n - first)
+        margin[:] = growth[n_features]
+        for k in range(n_classes):
+            sums[k, :] = offsets[k]
+        for feature in range(n_features):
+            step = growth[feature]
+            for j in range(m):
+                values[j] = np.float64(X[first + j, feature])
+            for j in range(_TOGETHER):
+                margin[j] += abs(values[j]) * step
+            for k in range(n_classes):
+                weight, line = weights[k, feature], sums[k]
+                for j in range(_TOGETHER):
+                    line[j] += weight * values[j]
+        _choose(sums, margin, number[first : first + m], close[first : first + m])
+
+
+@njit(cache=True, nogil=True)
+def _choose(sums, margin, number, close):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Write which sum is the largest, the first of several, and whether another comes within the margin."""
+    m = number.shape[0]
+    if sums.shape[0] == 1:
+        for j in range(m):
+            number[j] = np.intp(sums[0, j] > 0)
+            close[j] = not (abs(sums[0, j]) > margin[j])
+        return
+    best, second, winner = sums[0].copy(), np.full(_TOGETHER, -np.inf), np.zeros(_TOGETHER)
+    for k in range(1, sums.shape[0]):
+        line = sums[k]
+        for j in range(_TOGETHER):
+            # Written out, for Python's own rules for NaN are slow, and rows with NaN are set aside by their margin.
+            beaten = best[j] if line[j] > best[j] else line[j]
+            second[j] = beaten if beaten > second[j] else second[j]
+            winner[j] = k if line[j] > best[j] else winner[j]
+            best[j] = line[j] if line[j] > best[j] else best[j]
+    for j in range(m):
+        number[j] = np.intp(winner[j])
+        close[j] = not (best[j] - second[j] > 2 * margin[j])
