@@ -322,7 +322,7 @@ def test_a_band_that_costs_most_pixels_by_itself_is_spoken_of(raster: xr.DataArr
     flags = xr.zeros_like(raster[:1]).assign_coords(band=["QA60"])
     flags[0, 10:14] = 1024
     cloudy = xr.concat([raster, flags], "band").rio.write_nodata(0)
-    with pytest.warns(MissingDataWarning, match=r"of 1200 labelled pixels were dropped because they lack band QA60 alone"):
+    with pytest.warns(MissingDataWarning, match=r"of 1200 labelled pixels were dropped, as they lack band QA60 alone"):
         X, _ = pw.extract_pixels(cloudy, polygons, column="class")
     assert (np.asarray(X)[:, 4] == 1024).all()
     kept, _ = pw.extract_pixels(cloudy, polygons, column="class", nan="propagate")

@@ -61,11 +61,14 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
+    engine : str or None, default=None
+        What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
     """
 
     def __init__(
         self, estimator: Any, *, nan: NanPolicy | str = "mask", fill_value: float | None = None, output_dtype: Any = None,
-        adapter: Layout | None = None, method: str = "predict",
+        adapter: Layout | None = None, method: str = "predict", engine: str | None = None,
     ) -> None:  # fmt: skip
         self.estimator = estimator
         self.nan = nan
@@ -73,6 +76,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         self.output_dtype = output_dtype
         self.adapter = adapter
         self.method = method
+        self.engine = engine
 
     def __call__(self, raster: Any) -> Any:
         """Apply ``method`` to a raster or a table."""

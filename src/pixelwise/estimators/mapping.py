@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 
 from pixelwise.errors import FillValueError, GridError, MissingDataError, MissingDataWarning
+from pixelwise.estimators.compiled import LEARNED, predictor_of
 from pixelwise.estimators.nan_support import takes_nan
 from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
@@ -68,6 +69,8 @@ class _Plan:
     frame: Any
     #: Whether estimators take rows as they are.
     flat: bool
+    #: What is called: the estimator, or what an engine has made of it.
+    predictor: Any
     #: Attributes and band names of maps by their number of outputs.
     described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
 
@@ -91,6 +94,7 @@ class RasterMapping:
     fill_value: float | None
     output_dtype: Any
     adapter: Layout | None
+    engine: str | None = None
     n_features_in_: int
     imputer_: Any
 
@@ -131,7 +135,7 @@ class RasterMapping:
 
     def _on_table(self, X: Any, method: str) -> Any:
         inner = self._fitted()
-        return self._decode(getattr(inner, method)(self._table(X, inner, method)), method)
+        return self._decode(getattr(predictor_of(self, inner, method), method)(self._table(X, inner, method)), method)
 
     def _table(self, X: Any, inner: Any, method: str) -> Any:
         if method == "inverse_transform":
@@ -181,7 +185,7 @@ class RasterMapping:
         flat = flat if isinstance(columns, slice) else flat[columns]
         mask = None if raster.mask is None else layout.flatten_mask(raster.mask, cube.shape)
         mask = mask if mask is None or mask.ndim < 2 else mask[columns]
-        call, n = getattr(inner, method), flat.shape[1]
+        call, n = getattr(plan.predictor, method), flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
         out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), plan.dtype)
         for start in range(0, n, step):
@@ -225,11 +229,11 @@ class RasterMapping:
         """Return the plan of the last chip if it fits this one, too."""
         key = (
             method, raster.bands, raster.nodata, raster.times, cube.dtype, cube.shape[:-2],
-            self.nan, self.fill_value, self.output_dtype, self.adapter,
+            self.nan, self.fill_value, self.output_dtype, self.adapter, self.engine,
         )  # fmt: skip
         # An estimator that came fitted may be fitted anew behind our back.
         own = "estimator_" in self.__dict__
-        names = () if own else ("classes_", "feature_names_in_", "n_features_in_")
+        names = () if own else ("classes_", "feature_names_in_", "n_features_in_", *(() if self.engine is None else LEARNED))
         learned = (inner, *(getattr(inner, name, None) for name in names))
         plan = _PLANS.get(self)
         if plan is None or plan.key != key or any(map(operator.is_not, plan.learned, learned)):
@@ -251,7 +255,7 @@ class RasterMapping:
         marks = [each[band] for band in of_band[columns]]
         return _Plan(
             key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), self._pair(method, policy),
-            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel,
+            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor_of(self, inner, method),
         )  # fmt: skip
 
     def _layout(self, dated: bool = False) -> Layout:

@@ -61,6 +61,9 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
         How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does: "predict", "predict_proba" ...
+    engine : str or None, default=None
+        What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
 
     Attributes
     ----------
@@ -247,6 +250,9 @@ class PixelwiseRegressor(_ScoresRasters, RegressorMixin, PixelwiseBase):
         How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
+    engine : str or None, default=None
+        What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
 
     Attributes
     ----------

@@ -34,6 +34,9 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
         How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="transform"
         What calling the object does.
+    engine : str or None, default=None
+        What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
 
     Attributes
     ----------
@@ -64,9 +67,11 @@ class PixelwiseTransformer(TransformerMixin, PixelwiseBase, auto_wrap_output_key
 
     def __init__(
         self, estimator: Any, *, nan: NanPolicy | str = "mask", fill_value: float | None = None, output_dtype: Any = None,
-        adapter: Any = None, method: str = "transform",
+        adapter: Any = None, method: str = "transform", engine: str | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(estimator, nan=nan, fill_value=fill_value, output_dtype=output_dtype, adapter=adapter, method=method)
+        super().__init__(
+            estimator, nan=nan, fill_value=fill_value, output_dtype=output_dtype, adapter=adapter, method=method, engine=engine
+        )
 
     def transform(self, X: Any) -> Any:
         """Transform pixels.
@@ -179,6 +184,9 @@ class PixelwiseClusterer(ClusterMixin, PixelwiseBase):
         How rasters become tables; None takes one row a pixel, and one column a band, or a band and date.
     method : str, default="predict"
         What calling the object does.
+    engine : str or None, default=None
+        What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
 
     Attributes
     ----------

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.table.missing import NanPolicy, as_policy
 
-__all__ = ["as_raster_model", "final_step", "policy_of"]
+__all__ = ["as_raster_model", "final_step", "policy_of", "with_engine"]
 
 _METHODS = (
     "predict",
@@ -64,6 +66,42 @@ def as_raster_model(model: Any, method: str) -> Any:
             f"{type(model).__name__} has no method {method!r}: choose one of {has or 'another model, it has none'}"
         )
     return ready
+
+
+def with_engine(model: Any, engine: str | None) -> Any:
+    """Return a model whose last step predicts by an engine, unless it says itself which; the model given stays as it is.
+
+    Parameters
+    ----------
+    model : estimator
+        A Pixelwise estimator, or a Pipeline or search that ends in one; others are returned as they are.
+    engine : str or None
+        As of `compile_estimator`.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.linear_model import Ridge
+    >>> from pixelwise.inference.models import with_engine
+    >>> with_engine(pw.PixelwiseRegressor(Ridge()), "auto").engine
+    'auto'
+    """
+    if engine is None:
+        return model
+    made = copy.copy(model)
+    if hasattr(model, "best_estimator_"):
+        made.best_estimator_ = with_engine(model.best_estimator_, engine)
+    elif getattr(model, "steps", None):
+        made.steps = [*model.steps[:-1], (model.steps[-1][0], with_engine(model.steps[-1][1], engine))]
+    elif isinstance(model, PixelwiseBase) and model.engine is None:
+        made.engine = engine
+    else:
+        return model
+    return made
 
 
 def final_step(model: Any) -> Any:

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
-from pixelwise.inference.models import as_raster_model, policy_of
+from pixelwise.inference.models import as_raster_model, policy_of, with_engine
 from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import check_destination
@@ -43,6 +43,7 @@ def predict_raster(
     memory: str | int = "512MB",
     method: str = "predict",
     workers: int | None = None,
+    engine: str | None = "auto",
     progress: bool | Callable[[int, int], object] = False,
     compress: str | None = "deflate",
     colors: Mapping[Any, str] | None = None,
@@ -66,6 +67,9 @@ def predict_raster(
         The method to call: "predict", "predict_proba", "transform" ...
     workers : int or None, default=None
         Threads that read and predict chips at the same time; None predicts in the calling thread, while another reads ahead.
+    engine : str or None, default="auto"
+        What predicts, where the model does not say so itself: "auto" the first engine of a plugin that gives the model's
+        results bit for bit, such as that of `pixelwise-fast`, and the model where there is none; None always the model.
     progress : bool or callable, default=False
         True for a progress bar, or a function of the number of chips that are done and of all.
     compress : str or None, default="deflate"
@@ -104,7 +108,7 @@ def predict_raster(
     True
     """
     path, budget, threads = check_destination(dst), parse_memory(memory), _threads(workers)
-    model = as_raster_model(model, method)
+    model = with_engine(as_raster_model(model, method), engine)
     predict, halo = getattr(model, method), halo_of(model)
     with contextlib.ExitStack() as stack:
         source = open_source(src)

@@ -200,7 +200,7 @@ def _report_costly_band(X: PixelTable, gaps: np.ndarray, names: np.ndarray, keep
     lost = alone.sum(axis=0)
     if len(names) > 1 and lost.max() > _COSTLY * len(X):
         warnings.warn(
-            f"{lost.max()} of {len(X)} labelled pixels were dropped because they lack band {names[lost.argmax()]} alone: if its "
+            f"{lost.max()} of {len(X)} labelled pixels were dropped, as they lack band {names[lost.argmax()]} alone: if its "
             "nodata is a value like any other, as 0 is in quality bands, keep them with nan='propagate'",
             MissingDataWarning,
             stacklevel=4,
