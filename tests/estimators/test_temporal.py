@@ -107,6 +107,23 @@ def test_a_lazy_stack_gives_the_same_lazily(stack: xr.DataArray, table: tuple[pw
         xr.testing.assert_equal(lazy.compute(), model.predict(stack))
 
 
+def test_datasets_with_a_variable_a_band_keep_their_dates(stack: xr.DataArray, table: tuple[pw.PixelTable, np.ndarray]) -> None:
+    X, y = table
+    dataset = stack.to_dataset("band")
+    filled = pw.temporal.LinearGapFill()(dataset)
+    assert isinstance(filled, xr.Dataset)
+    assert filled["b3"].dims == ("time", "y", "x")
+    assert np.array_equal(filled["b4"], pw.temporal.LinearGapFill()(stack).sel(band="b4"), equal_nan=True)
+    for adapter, dims in ((FEATURES, ("y", "x")), (SAMPLES, ("time", "y", "x"))):
+        model = pw.PixelwiseClassifier(BOOSTER, nan="auto", adapter=adapter).fit(X, y)
+        made = model.predict(dataset)
+        assert isinstance(made, xr.Dataset)
+        assert made["predict"].dims == dims
+        assert np.array_equal(made["predict"], model.predict(stack))
+        lazy = model.predict(dataset.chunk({"x": 20}))
+        assert np.array_equal(lazy["predict"].compute(), made["predict"])
+
+
 def test_bare_arrays_go_through_all_layouts(stack: xr.DataArray, labels: xr.DataArray) -> None:
     values = np.nan_to_num(stack.values, nan=700.0)
     known = np.ma.masked_equal(labels.values, 0)

@@ -11,7 +11,7 @@ import xarray as xr
 from pixelwise.errors import GridError
 from pixelwise.hookspecs import Carrier, hookimpl
 from pixelwise.raster.carriers import Raster
-from pixelwise.raster.dataarray import from_dataarray, grid_of, nodata_of, spatial_dims, to_dataarray
+from pixelwise.raster.dataarray import TIME_DIMS, from_dataarray, grid_of, nodata_of, spatial_dims, to_dataarray
 
 __all__ = ["DataArrayCarrier", "DatasetCarrier", "pixelwise_carriers"]
 
@@ -35,7 +35,7 @@ class DataArrayCarrier:
 
 
 class DatasetCarrier:
-    """A Dataset in which each variable of rows and columns is a band, or that holds one array of bands."""
+    """A Dataset in which each variable of rows and columns (and dates) is a band, or that holds one array of bands."""
 
     name = "xarray.Dataset"
 
@@ -50,13 +50,19 @@ class DatasetCarrier:
         assert dims is not None
         if len(names) == 1 and obj[names[0]].ndim > 2:
             return from_dataarray(obj[names[0]])
-        if any(set(obj[name].dims) != set(dims) for name in names):
-            raise GridError(f"variables {names} do not all have the dimensions {dims}: select along the others first")
-        layers = [obj[name].transpose(*dims) for name in names]
+        dated = {dim for name in names for dim in obj[name].dims if str(dim).lower() in TIME_DIMS}
+        if len(dated) > 1 or any(set(obj[name].dims) != {*dims, *dated} for name in names):
+            raise GridError(
+                f"variables {names} do not all have the dimensions {dims}, or these and time: select along the others first"
+            )
+        layers = [obj[name].transpose(*dated, *dims) for name in names]
         nodata = tuple(map(nodata_of, layers))
         # np.stack hands over to dask where a layer is lazy.
         values = np.stack([layer.data if layer.chunks is not None else layer.values for layer in layers])
-        return Raster(values, grid_of(obj), tuple(str(name) for name in names), nodata, attrs=dict(obj.attrs))
+        bands, times = tuple(str(name) for name in names), None
+        if dated:
+            times = from_dataarray(layers[0]).times
+        return Raster(values, grid_of(obj), bands, nodata, times=times, attrs=dict(obj.attrs))
 
     def rewrap(self, raster: Raster, like: xr.Dataset) -> xr.Dataset:
         """Build a Dataset with one variable a band."""
@@ -64,7 +70,7 @@ class DatasetCarrier:
         if len(names) == 1 and like[names[0]].ndim > 2 and raster.values.ndim > 2:
             array = to_dataarray(raster, like[names[0]], name=raster.name or names[0])
             return array.to_dataset().assign_attrs(like.attrs)
-        single = raster.values.ndim == 2
+        single = raster.values.ndim < raster.cube.ndim
         label = raster.name or "band_1"
         bands = (label,) if single else tuple(names) if raster.bands is None and len(names) == raster.n_bands else raster.names
         layers = {band: to_dataarray(_layer(raster, number), like, name=band) for number, band in enumerate(bands)}
@@ -79,7 +85,7 @@ class DatasetCarrier:
 
 def _layer(raster: Raster, number: int) -> Raster:
     attrs = {} if raster.name is None else raster.attrs
-    return Raster(raster.cube[number], raster.grid, nodata=(raster.nodata[number],), attrs=attrs)
+    return Raster(raster.cube[number], raster.grid, nodata=(raster.nodata[number],), times=raster.times, attrs=attrs)
 
 
 def _variables(dataset: xr.Dataset) -> list[Hashable]:

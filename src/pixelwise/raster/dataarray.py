@@ -14,10 +14,10 @@ from pixelwise.errors import GridError
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
 
-__all__ = ["from_dataarray", "grid_of", "nodata_of", "spatial_dims", "to_dataarray"]
+__all__ = ["TIME_DIMS", "from_dataarray", "grid_of", "nodata_of", "spatial_dims", "to_dataarray"]
 
 _SPATIAL = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
-_TIME = ("time", "t", "date")
+TIME_DIMS = ("time", "t", "date")
 _NODATA = ("_FillValue", "missing_value", "nodata", "nodatavals")
 
 
@@ -85,7 +85,7 @@ def _order(obj: xr.DataArray) -> tuple[Hashable, ...]:
     dims = spatial_dims(obj)
     assert dims is not None
     rest = [dim for dim in obj.dims if dim not in dims]
-    time = [dim for dim in rest if str(dim).lower() in _TIME]
+    time = [dim for dim in rest if str(dim).lower() in TIME_DIMS]
     band = [dim for dim in rest if dim not in time]
     if len(time) > 1 or len(band) > 1:
         raise GridError(f"dimensions {obj.dims} are no (band, y, x) or (band, time, y, x): select along the others first")
@@ -112,9 +112,9 @@ def from_dataarray(array: xr.DataArray) -> Raster:
     """
     order = _order(array)
     ordered = array if order == array.dims else array.transpose(*order)
-    times = next((tuple(array[dim].values) for dim in order if str(dim).lower() in _TIME and dim in array.coords), None)
+    times = next((tuple(array[dim].values) for dim in order if str(dim).lower() in TIME_DIMS and dim in array.coords), None)
     values = ordered.data if array.chunks is not None else ordered.values
-    if len(order) == 3 and str(order[0]).lower() in _TIME:
+    if len(order) == 3 and str(order[0]).lower() in TIME_DIMS:
         values = values[None]
         band = None
     else:
@@ -168,8 +168,8 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
     rows, cols = (spatial_dims(like) if like is not None else None) or ("y", "x")
     order: tuple[Hashable, ...] = _order(like) if isinstance(like, xr.DataArray) else ()
     extra = [dim for dim in order if dim not in (rows, cols)]
-    band = next((dim for dim in extra if str(dim).lower() not in _TIME), "band")
-    time = next((dim for dim in extra if str(dim).lower() in _TIME), "time")
+    band = next((dim for dim in extra if str(dim).lower() not in TIME_DIMS), "band")
+    time = next((dim for dim in extra if str(dim).lower() in TIME_DIMS), "time")
     values, ndim = raster.values, raster.values.ndim
     if extra == [time] and ndim == 4 and raster.n_bands == 1:
         values, ndim = values[0], 3
@@ -199,7 +199,7 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
 
 def _coords(raster: Raster, kept: Any, spatial: tuple[str, str], dims: tuple[Hashable, ...]) -> dict[Hashable, Any]:
     if kept is not None:
-        used = {dim for dim in dims if dim in spatial or (str(dim).lower() in _TIME and _same_dates(raster, kept, dim))}
+        used = {dim for dim in dims if dim in spatial or (str(dim).lower() in TIME_DIMS and _same_dates(raster, kept, dim))}
         return {key: coord for key, coord in kept.coords.items() if set(coord.dims) <= used}
     if not raster.grid.is_rectilinear or not raster.grid.is_georeferenced:
         return {}
