@@ -5,6 +5,12 @@ from pixelwise.artifact import save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.assessment.design import design_sample
+from pixelwise.catalog import sampling
+from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.label_samplers import PointSampler, StratifiedSampler
+from pixelwise.catalog.labels import ReadLabel
+from pixelwise.catalog.opening import open_catalog
+from pixelwise.catalog.samplers import GridSampler, RandomSampler
 from pixelwise.display.accuracy import AccuracyDisplay
 from pixelwise.display.applicability import ApplicabilityDisplay
 from pixelwise.display.distances import DistanceDisplay
@@ -73,7 +79,9 @@ __all__ = [
     "EstimatorFamily",
     "FromPixelMajor",
     "FromTemporalPixelMajor",
+    "GeoCatalog",
     "Grid",
+    "GridSampler",
     "ModelRegistry",
     "NanPolicy",
     "PixelScorer",
@@ -83,11 +91,15 @@ __all__ = [
     "PixelwiseClusterer",
     "PixelwiseRegressor",
     "PixelwiseTransformer",
+    "PointSampler",
+    "RandomSampler",
+    "ReadLabel",
     "Raster",
     "RasterToPixelTransformer",
     "RegionalEstimator",
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
+    "StratifiedSampler",
     "ToPixelMajor",
     "ToTemporalPixelMajor",
     "VariogramDisplay",
@@ -106,10 +118,12 @@ __all__ = [
     "indices",
     "is_raster",
     "load_artifact",
+    "open_catalog",
     "open_raster",
     "predict_raster",
     "rewrap",
     "sar",
+    "sampling",
     "save_artifact",
     "suggest_block_size",
     "temporal",

@@ -8,6 +8,7 @@ __all__ = [
     "ArtifactError",
     "BandError",
     "CRSError",
+    "CatalogError",
     "DatasetMissingError",
     "DependencyMissingError",
     "DispatchError",
@@ -57,6 +58,10 @@ class BandError(PixelwiseError, ValueError):
 
 class FillValueError(PixelwiseError, ValueError):
     """A fill value does not fit the output's dtype, or is also a class label."""
+
+
+class CatalogError(PixelwiseError, ValueError):
+    """A catalog of scenes cannot be opened, is empty where scenes are needed, or lacks a column."""
 
 
 class LabelError(PixelwiseError, ValueError):

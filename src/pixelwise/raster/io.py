@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -160,13 +160,15 @@ class RasterFile:
             opaque = opaque or bool((block == full).any())
         return opaque
 
-    def read(self, window: Window | None = None) -> Raster:
+    def read(self, window: Window | None = None, bands: Sequence[int] | None = None) -> Raster:
         """Read a window, or all.
 
         Parameters
         ----------
         window : rasterio.windows.Window or None
             What to read; None reads all.
+        bands : sequence of int or None
+            Positions from 0 of the bands to read; None reads all.
 
         Returns
         -------
@@ -179,13 +181,16 @@ class RasterFile:
             If the file is cut short or damaged there.
         """
         where = "" if window is None else f" at rows {window.row_off}+{window.height}, columns {window.col_off}+{window.width}"
+        chosen = range(self.n_bands) if bands is None else bands
         with _reading(f"raster {self.path}{where}"):
-            values = self._file.read(self.indexes, window=window)
+            values = self._file.read([self.indexes[at] for at in chosen], window=window)
             mask = self._file.dataset_mask(window=window) == 0 if self.has_mask else None
         grid = self.grid
         if window is not None:
             grid = grid.window(window.row_off, window.col_off, window.height, window.width)
-        return Raster(values, grid, self.bands, self.nodata, mask if mask is not None and mask.any() else None, attrs=self.tags)
+        names = None if self.bands is None else tuple(self.bands[at] for at in chosen)
+        nodata = tuple(self.nodata[at] for at in chosen)
+        return Raster(values, grid, names, nodata, mask if mask is not None and mask.any() else None, attrs=self.tags)
 
     def close(self) -> None:
         """Close the file, if it was opened here."""

@@ -10,7 +10,6 @@ import numpy as np
 import rioxarray
 import xarray as xr
 from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
 from pixelwise.errors import BandError, GridError
 from pixelwise.raster.carriers import Raster
@@ -18,6 +17,7 @@ from pixelwise.raster.dataarray import grid_of, to_dataarray
 from pixelwise.raster.dates import as_times
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, opening
+from pixelwise.raster.onto import read_onto
 
 __all__ = ["open_raster"]
 
@@ -81,7 +81,8 @@ def open_raster(
     if times is not None:
         raise GridError(f"times names {len(times)} dates, and source is one scene: pass a list of as many scenes")
     if isinstance(source, Mapping) or grid is not None:
-        array = to_dataarray(_scene(source, grid, Resampling[resampling]))
+        raster = _scene(source, grid, Resampling[resampling])
+        array = to_dataarray(raster if raster.mask is None else as_nan(raster))
         return array if chunks is None else array.chunk(chunks)
     path = os.fspath(source)
     with RasterFile(path) as file:
@@ -105,7 +106,7 @@ def _scene(source: Any, grid: Grid | None, resampling: Resampling) -> Raster:
     if isinstance(source, Mapping):
         return _bands(source, grid, resampling)
     with RasterFile(source) as file:
-        return _align(file, grid or file.grid, resampling)
+        return read_onto(file, grid or file.grid, resampling)
 
 
 def _bands(files: Mapping[str, Any], grid: Grid | None, resampling: Resampling) -> Raster:
@@ -118,46 +119,14 @@ def _bands(files: Mapping[str, Any], grid: Grid | None, resampling: Resampling) 
             if opened[band].n_bands != 1:
                 raise BandError(f"{path} has {opened[band].n_bands} bands, and band {band!r} needs a file of one")
         target = grid or min((file.grid for file in opened.values()), key=lambda g: abs(g.transform.determinant))
-        layers = [_align(file, target, resampling) for file in opened.values()]
+        layers = [read_onto(file, target, resampling) for file in opened.values()]
     finally:
         for file in opened.values():
             file.close()
-    if len({repr(layer.nodata) for layer in layers}) > 1:
+    if any(layer.mask is not None for layer in layers) or len({repr(layer.nodata) for layer in layers}) > 1:
         layers = [as_nan(layer) for layer in layers]
     values = np.concatenate([layer.values for layer in layers])
     return Raster(values, target, tuple(files), layers[0].nodata[:1])
-
-
-def _align(file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
-    """Read a file onto a grid; pixels that it does not cover are nodata, or NaN where it declares none."""
-    raster = file.read()
-    if not file.grid.differs_from(grid):
-        return raster
-    if file.grid.crs is None or grid.crs is None:
-        raise GridError(f"raster {file.path} has no CRS, so it cannot be aligned to another grid: set its CRS first")
-    covered = np.zeros(grid.shape, "uint8")
-    inside = np.ones(file.grid.shape, "uint8")
-    places = {
-        "src_transform": file.grid.transform,
-        "src_crs": file.grid.crs,
-        "dst_transform": grid.transform,
-        "dst_crs": grid.crs,
-    }
-    reproject(inside, covered, resampling=Resampling.nearest, **places)
-    if raster.mask is not None or (not covered.all() and None in raster.nodata):
-        raster = as_nan(raster)
-    fill = next((value for value in raster.nodata if value is not None), None)
-    values = np.full((raster.n_bands, *grid.shape), 0 if fill is None else fill, raster.values.dtype)
-    reproject(
-        raster.values,
-        values,
-        src_nodata=fill,
-        dst_nodata=fill,
-        init_dest_nodata=fill is not None,
-        resampling=resampling,
-        **places,
-    )
-    return Raster(values, grid, raster.bands, raster.nodata)
 
 
 def _dated(

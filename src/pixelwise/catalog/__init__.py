@@ -1,0 +1,1 @@
+"""Scenes of many files: found, asked, sampled and read chip by chip."""

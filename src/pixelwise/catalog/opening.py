@@ -1,0 +1,203 @@
+"""open_catalog: from files, folders, tables and STAC to a GeoCatalog."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from pixelwise.catalog.facts import describe_all, in_degrees, scene_name
+from pixelwise.catalog.folders import band_scenes, raster_files
+from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.parquet import is_known, read_frame
+from pixelwise.catalog.stac import is_stac, items_of, row_of
+from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.raster.open_files import is_remote
+
+__all__ = ["open_catalog"]
+
+_GRID = ("crs", "transform", "height", "width")
+#: Columns of a table that count more than what a file says.
+_OWN = ("id", "geometry", "datetime")
+
+
+def open_catalog(
+    source: Any,
+    *,
+    bands: Mapping[str, str] | Sequence[str] | None = None,
+    resampling: str | Mapping[str, str] = "nearest",
+    workers: int = 8,
+    progress: bool = True,
+) -> GeoCatalog:
+    """Open a catalog of scenes.
+
+    Files are opened, in threads, where the source does not tell their grids; pixels are not read. Files that cannot be used are
+    left out: a warning says how many, and ``catalog.unreadable`` which and why. Rasters without a CRS are among them.
+
+    The date of a scene comes from the source, else from a tag that says when it was sensed, else from its name: the only date
+    in it, or the first one of a Sentinel or Landsat product. Otherwise it is not known.
+
+    Parameters
+    ----------
+    source : path, list of paths, STAC, or DataFrame
+        A GeoParquet file (local or ``s3://``); a folder of rasters, searched to its depth; a glob; raster files or URLs; a STAC
+        item, item collection or API response, as objects of pystac, as dicts, as a JSON file or as stac-geoparquet; or a
+        GeoDataFrame or DataFrame with the column ``uri``.
+    bands : mapping of str to str, sequence of str, or None
+        For a folder with one file a band: for each band the pattern of its file, such as ``{"B2": "*_B2.TIF"}``. For STAC: the
+        assets to take, or for each band its asset; None takes all rasters whose role is data.
+    resampling : str or mapping of str to str, default="nearest"
+        How bands are brought to the finest grid of a scene, where they lie on others: a name of
+        ``rasterio.enums.Resampling``, for all or for some bands; others are nearest, as QA bands must be.
+    workers : int, default=8
+        Threads that open files.
+    progress : bool, default=True
+        Whether a progress bar is shown while files are opened.
+
+    Returns
+    -------
+    GeoCatalog
+
+    Raises
+    ------
+    CatalogError
+        If the source holds no scene that can be used.
+
+    See Also
+    --------
+    GeoCatalog.to_parquet : Keeps what was found.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> data = pw.datasets.load_sentinel2_osm()
+    >>> folder = data.bands["B02"].parent
+    >>> pw.open_catalog(folder, bands={"B02": "*_B02.jp2", "B11": "*_B11.jp2"}, progress=False)
+    GeoCatalog(1 scene, EPSG:32633, 2017-02-16, bands B02, B11)
+    """
+    rows, unreadable = _rows(source, bands)
+    frame = pd.DataFrame(rows) if isinstance(rows, list) else rows
+    if "uri" not in frame.columns and len(frame):
+        raise CatalogError(f"the table has no column 'uri' with the scenes' files: it has {', '.join(map(str, frame.columns))}")
+    if not unreadable and not len(frame):
+        raise CatalogError(f"{_shown(source)} holds no scene")
+    catalog, more = _complete(frame, workers, progress)
+    unreadable = {**unreadable, **more}
+    if catalog is None:
+        path, reason = next(iter(unreadable.items()))
+        raise CatalogError(f"none of {len(unreadable)} scenes of {_shown(source)} can be used, such as {path}: {reason}")
+    if unreadable:
+        path, reason = next(iter(unreadable.items()))
+        warnings.warn(
+            f"{len(unreadable)} of {len(catalog) + len(unreadable)} scenes cannot be used and were left out, such as {path}: "
+            f"{reason}; catalog.unreadable has them all",
+            PixelwiseWarning,
+            stacklevel=2,
+        )
+    if any(isinstance(uri, dict) for uri in catalog["uri"]) and resampling != "nearest":
+        catalog["resampling"] = [resampling if isinstance(resampling, str) else dict(resampling)] * len(catalog)
+    return GeoCatalog(catalog, unreadable)
+
+
+def _rows(source: Any, bands: Any) -> tuple[Any, dict[str, str]]:
+    """Return what a source says of its scenes, at the least their files, and those that cannot be used."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        suffix = Path(text).suffix.lower()
+        if suffix in (".parquet", ".geoparquet", ".pq"):
+            return _table_rows(read_frame(text), bands)
+        if suffix in (".json", ".geojson") and not is_remote(text):
+            return _stac_rows(items_of(json.loads(Path(text).read_text(encoding="utf-8")), str(Path(text).parent)), bands)
+        if isinstance(bands, Mapping):
+            scenes, unreadable = band_scenes(text, bands)
+            return [{"id": name, "uri": files} for name, files in scenes], unreadable
+        paths = [text] if is_remote(text) else raster_files(text)
+        return _file_rows(paths, bands)
+    if isinstance(source, pd.DataFrame):
+        return _table_rows(source, bands)
+    if is_stac(source):
+        return _stac_rows(items_of(source), bands)
+    if isinstance(source, list | tuple) and all(isinstance(path, str | os.PathLike) for path in source):
+        return _file_rows([os.fspath(path) for path in source], bands)
+    raise CatalogError(
+        f"{type(source).__name__} is no source of scenes: give a path, a list of paths, STAC items or a GeoDataFrame"
+    )
+
+
+def _file_rows(paths: Sequence[str], bands: Any) -> tuple[Any, dict[str, str]]:
+    if bands is not None:
+        raise CatalogError("bands= chooses files of a folder, or STAC assets: load single bands with scene.load(bands=...)")
+    return [{"uri": path} for path in paths], {}
+
+
+def _table_rows(frame: Any, bands: Any) -> tuple[Any, dict[str, str]]:
+    if "assets" not in frame.columns:
+        return frame, {}
+    # stac-geoparquet has the properties as columns beside those of the item itself.
+    own = ("id", "assets", "links", "collection", "geometry", "bbox", "type", "stac_version", "stac_extensions")
+    items = []
+    for row in frame.to_dict("records"):
+        properties = {key: value for key, value in row.items() if key not in own}
+        items.append({**{key: row[key] for key in own if key in row}, "type": "Feature", "properties": properties})
+    return _stac_rows(items_of(items), bands)
+
+
+def _stac_rows(items: Sequence[Mapping[str, Any]], bands: Any) -> tuple[Any, dict[str, str]]:
+    rows, unreadable = [], {}
+    for item in items:
+        try:
+            rows.append(row_of(item, bands))
+        except CatalogError as error:
+            unreadable[str(item["id"])] = str(error)
+    return rows, unreadable
+
+
+def _complete(frame: Any, workers: int, progress: bool) -> tuple[gpd.GeoDataFrame | None, dict[str, str]]:
+    """Return the table with all that a catalog needs, from the files where it does not say so, and those that fail."""
+    if not len(frame):
+        return None, {}
+    frame = frame.reset_index(drop=True)
+    if isinstance(frame, gpd.GeoDataFrame):
+        frame = pd.DataFrame(frame if frame.crs is None else in_degrees(frame))
+    frame["uri"] = [_as_uri(uri) for uri in frame["uri"]]
+    names = [
+        str(row_id) if is_known(row_id) else scene_name(uri)
+        for row_id, uri in zip(_column(frame, "id"), frame["uri"], strict=True)
+    ]
+    told = [
+        all(is_known(value) for value in values)
+        for values in zip(*(_column(frame, name) for name in (*_GRID, "geometry")), strict=True)
+    ]
+    asked = [number for number, known in enumerate(told) if not known]
+    found, unreadable = describe_all([frame["uri"][at] for at in asked], [names[at] for at in asked], workers, progress)
+    rows = []
+    by_row = dict(zip(asked, found, strict=True))
+    for number, (name, row) in enumerate(zip(names, frame.to_dict("records"), strict=True)):
+        facts = by_row.get(number, {})
+        if facts is None:
+            continue
+        own = {key: value for key, value in row.items() if is_known(value)}
+        rows.append(
+            {"id": name, **{k: v for k, v in own.items() if k not in facts}, **facts, **{k: own[k] for k in _OWN if k in own}}
+        )
+    return (gpd.GeoDataFrame(rows, geometry="geometry", crs="EPSG:4326") if rows else None), unreadable
+
+
+def _column(frame: Any, name: str) -> Any:
+    return frame[name] if name in frame.columns else [None] * len(frame)
+
+
+def _as_uri(uri: Any) -> Any:
+    if isinstance(uri, Mapping):
+        return {str(band): os.fspath(path) for band, path in uri.items()}
+    return os.fspath(uri) if isinstance(uri, os.PathLike) else uri
+
+
+def _shown(source: Any) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"

@@ -1,0 +1,185 @@
+"""Raster files that stay open between reads, so that a block is decoded once for all chips that lie in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager as Context
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import rasterio
+from rasterio.env import getenv, hasenv
+
+from pixelwise.errors import RasterReadError
+from pixelwise.raster.io import RasterFile
+
+__all__ = ["files_kept_open", "is_remote", "opened", "use_file"]
+
+#: What GDAL shall do with remote files, unless the user has said otherwise: no listing of a bucket for files beside the one
+#: that is opened, and a few more tries where a server is busy.
+_REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_MAX_RETRY": "3", "GDAL_HTTP_RETRY_DELAY": "0.5"}
+#: How often a remote file is read in all before it is given up, and seconds before the second time, which double with each.
+_TRIES, _PAUSE = 3, 0.5
+_KEPT = threading.local()
+_Result = TypeVar("_Result")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path leads over a network.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL as GDAL takes it.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from pixelwise.raster.open_files import is_remote
+    >>> is_remote("s3://bucket/scene.tif"), is_remote("/data/scene.tif"), is_remote("/vsizip/scenes.zip/a.tif")
+    (True, False, False)
+    """
+    return bool(re.match(r"(?!file:)\w+://|/vsi(s3|gs|az|adls|oss|swift|curl|webhdfs)\w*/", path))
+
+
+def _remote_reading(path: str, fresh: bool) -> Context[Any]:
+    """Return the context in which a file is read: GDAL's options for networks, or nothing for a local file."""
+    if not is_remote(path):
+        return nullcontext()
+    set_already = {*os.environ, *(getenv() if hasenv() else ())}
+    options = {key: value for key, value in _REMOTE.items() if key not in set_already}
+    if fresh:
+        options["CPL_VSIL_CURL_NON_CACHED"] = re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path)
+    # Without its defaults an environment of rasterio's own would hide those that it has for files.
+    env: Context[Any] = rasterio.Env(**options) if hasenv() else rasterio.Env.from_defaults(**options)
+    return env
+
+
+@contextmanager
+def files_kept_open(most: int = 32) -> Iterator[None]:
+    """Keep the files that are read by this thread open until the end of the block.
+
+    A file that is opened again has lost the blocks that GDAL had decoded. Chips and labels that are
+    loaded inside the block share their files.
+
+    Parameters
+    ----------
+    most : int, default=32
+        Most files that are open at a time; the one that was not used for longest is closed.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from pixelwise.raster.open_files import files_kept_open, opened
+    >>> scene, _ = pw.datasets.make_example()
+    >>> with files_kept_open():
+    ...     with opened(scene) as first:
+    ...         pass
+    ...     with opened(scene) as second:
+    ...         first is second
+    True
+    """
+    if getattr(_KEPT, "files", None) is not None:
+        yield
+        return
+    _KEPT.files, _KEPT.most = OrderedDict(), most
+    try:
+        yield
+    finally:
+        files, _KEPT.files = _KEPT.files, None
+        for file in files.values():
+            file.close()
+
+
+@contextmanager
+def opened(path: Any, fresh: bool = False) -> Iterator[RasterFile]:
+    """Open a raster file, or take the one that is kept open.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    fresh : bool, default=False
+        Whether what is known of the file shall not count, as after a broken connection.
+
+    Yields
+    ------
+    RasterFile
+
+    Raises
+    ------
+    RasterReadError
+        If it cannot be opened. A file that could not be read is not kept.
+    """
+    path = os.fspath(path)
+    files = getattr(_KEPT, "files", None)
+    with _remote_reading(path, fresh):
+        if files is None:
+            with RasterFile(path) as file:
+                yield file
+            return
+        file = files.pop(path, None) or RasterFile(path)
+        try:
+            yield file
+        except BaseException:
+            file.close()
+            raise
+        spare = files.pop(path, None)
+        if spare is not None:
+            spare.close()
+        files[path] = file
+        while len(files) > _KEPT.most:
+            files.popitem(last=False)[1].close()
+
+
+def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
+    """Call a function with an open raster file; where a network fails, up to three times.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    function : callable
+        From a RasterFile to whatever is wanted of it.
+
+    Returns
+    -------
+    object
+        What the function returns.
+
+    Raises
+    ------
+    RasterReadError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from pixelwise.raster.open_files import use_file
+    >>> use_file(pw.datasets.make_example()[0], lambda file: file.grid.shape)
+    (60, 80)
+    """
+    tries = _TRIES if is_remote(os.fspath(path)) else 1
+    for number in range(tries):
+        try:
+            with opened(path, fresh=number > 0) as file:
+                return function(file)
+        except RasterReadError as error:
+            if number + 1 == tries:
+                if tries > 1:
+                    raise RasterReadError(f"{error} (tried {tries} times)") from error
+                raise
+            time.sleep(_PAUSE * 2**number)
+    raise AssertionError
