@@ -1,6 +1,6 @@
 """pixelwise: rasters as first-class citizens of scikit-learn."""
 
-from pixelwise import datasets, errors, testing
+from pixelwise import datasets, errors, inference, testing
 from pixelwise.artifact import save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
@@ -21,6 +21,7 @@ from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import hookimpl
+from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.model_selection.block_size import suggest_block_size
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold, SpatialBlockShuffleSplit
@@ -41,6 +42,7 @@ from pixelwise.operators.graph import Graph, Input
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.opening import open_raster
+from pixelwise.raster.stitching import Stitch
 from pixelwise.raster.write import write_raster
 from pixelwise.regional.estimator import RegionalEstimator
 from pixelwise.registry import ModelRegistry
@@ -65,6 +67,7 @@ __all__ = [
     "core",
     "correction",
     "ApplicabilityDisplay",
+    "ApplyToChips",
     "AreaOfApplicability",
     "AccuracyDisplay",
     "SpatialBlockShuffleSplit",
@@ -99,6 +102,7 @@ __all__ = [
     "RegionalEstimator",
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
+    "Stitch",
     "StratifiedSampler",
     "ToPixelMajor",
     "ToTemporalPixelMajor",
@@ -116,6 +120,7 @@ __all__ = [
     "fit_variogram",
     "hookimpl",
     "indices",
+    "inference",
     "is_raster",
     "load_artifact",
     "open_catalog",
