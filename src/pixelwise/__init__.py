@@ -21,8 +21,10 @@ from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import hookimpl
+from pixelwise.inference.catalog_runs import CatalogPipeline
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.streaming import predict_raster
+from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.model_selection.block_size import suggest_block_size
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold, SpatialBlockShuffleSplit
 from pixelwise.model_selection.buffered import BufferedLeaveOneOut
@@ -78,6 +80,7 @@ __all__ = [
     "NNDMSplit",
     "KNNDMSplit",
     "BufferedLeaveOneOut",
+    "CatalogPipeline",
     "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
@@ -107,6 +110,7 @@ __all__ = [
     "ToPixelMajor",
     "ToTemporalPixelMajor",
     "VariogramDisplay",
+    "WriteCOG",
     "__version__",
     "artifact_info",
     "cross_val_map",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio.env
 from rasterio.windows import Window
 
 from pixelwise.catalog.samplers import as_size
@@ -18,7 +17,7 @@ from pixelwise.errors import GridError, PixelwiseWarning, RasterWriteError
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.padding import padded
-from pixelwise.inference.reading import ChipReader, in_order
+from pixelwise.inference.reading import ChipReader, gdal_cache, in_order
 from pixelwise.inference.scene_source import SceneSource, source_of
 from pixelwise.operators.base import Operator
 from pixelwise.operators.graph import Node
@@ -106,7 +105,7 @@ class ApplyToChips(Operator):
             )
         return halo
 
-    def __call__(self, *rasters: Any, dst: Any = None, compress: str | None = "deflate", driver: str = "GTiff") -> Any:
+    def __call__(self, *rasters: Any, dst: Any = None, **options: Any) -> Any:
         """Apply the model to a raster.
 
         Parameters
@@ -115,10 +114,8 @@ class ApplyToChips(Operator):
             One of them.
         dst : path or None, default=None
             GeoTIFF to write; None returns the raster.
-        compress : str or None, default="deflate"
-            As for `write_raster`.
-        driver : {"GTiff", "COG"}, default="GTiff"
-            As for `write_raster`.
+        **options : dict
+            ``compress``, ``colors`` and ``driver``, as for `write_raster`.
 
         Returns
         -------
@@ -128,7 +125,7 @@ class ApplyToChips(Operator):
         if dst is None or any(isinstance(raster, Node) for raster in rasters):
             return super().__call__(*rasters)
         (scene,) = rasters
-        return self._to_file(scene, check_destination(dst), {"compress": compress, "driver": driver})
+        return self._to_file(scene, check_destination(dst), options)
 
     def transform(self, X: Any) -> Any:
         """Apply the model to a raster.
@@ -200,7 +197,8 @@ class _Run:
 
     def _without_overlap(self) -> np.ndarray:
         """Return chips that end where the next one begins."""
-        whole, cut = self.windows, self.windows.copy()
+        whole: np.ndarray = self.windows
+        cut = whole.copy()
         for start, length in ((0, 2), (1, 3)):
             starts = np.unique(whole[:, start])
             ends = np.append(starts[1:], np.iinfo(starts.dtype).max)
@@ -209,8 +207,8 @@ class _Run:
         # Chips that were shifted in at the edge overlap too, and nobody asked for that.
         if saved > 0 and getattr(self._job.sampler, "stride", None) is not None:
             warnings.warn(
-                f"overlap buys nothing for {_name(self._job.chip_op)}, which predicts a pixel alike in every chip: chips are taken "
-                f"without it, which saves {saved:.0%} of the pixels; leave stride out",
+                f"overlap buys nothing for {_name(self._job.chip_op)}, which predicts a pixel alike in every chip: chips are "
+                f"taken without it, which saves {saved:.0%} of the pixels; leave stride out",
                 PixelwiseWarning,
                 stacklevel=6,
             )
@@ -220,7 +218,7 @@ class _Run:
         """Yield rows of the result as they are done."""
         windows = [Window(col, row, width, height) for row, col, height, width in self.windows.tolist()]
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_cache())
+            stack.enter_context(gdal_cache(_CACHE))
             reader = stack.enter_context(contextlib.closing(ChipReader(None, self._source, self.halo, 1, self._call)))
             for window, chip, _ in stack.enter_context(contextlib.closing(in_order(reader.chip, windows, 1))):
                 yield from self._stitcher.add(self._made(chip, window), window)
@@ -262,14 +260,3 @@ class _Run:
 
 def _name(obj: Any) -> str:
     return str(getattr(obj, "__name__", type(obj).__name__))
-
-
-@contextlib.contextmanager
-def _cache() -> Iterator[None]:
-    """Hold GDAL's cache to what chips need, and put it back."""
-    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
-    try:
-        with rasterio.Env(GDAL_CACHEMAX=min(_CACHE, before)):
-            yield
-    finally:
-        rasterio.env.set_gdal_config("GDAL_CACHEMAX", before)

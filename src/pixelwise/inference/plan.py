@@ -88,7 +88,8 @@ def plan_chips(
     >>> import pixelwise as pw
     >>> from sklearn.linear_model import LogisticRegression
     >>> from pixelwise.inference.plan import plan_chips
-    >>>     >>> with RasterFile(pw.datasets.make_example()[0]) as file:
+    >>> from pixelwise.raster.io import RasterFile
+    >>> with RasterFile(pw.datasets.make_example()[0]) as file:
     ...     plan = plan_chips(file, LogisticRegression(), 64_000_000)
     >>> plan.height, plan.width
     (60, 80)

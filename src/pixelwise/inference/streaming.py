@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-import rasterio.env
 import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
@@ -20,7 +18,7 @@ from tqdm.auto import tqdm
 from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
 from pixelwise.inference.models import as_raster_model, policy_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
-from pixelwise.inference.reading import ChipReader, in_order
+from pixelwise.inference.reading import ChipReader, gdal_cache, in_order
 from pixelwise.inference.scene_source import Source, source_of
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.cog import check_driver
@@ -150,13 +148,8 @@ def _refuse_same(source: Any, path: Path) -> None:
 @contextlib.contextmanager
 def _limits(plan: ChipPlan) -> Iterator[None]:
     """Hold GDAL's cache and scikit-learn's working memory to the plan, and put both back."""
-    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
-    try:
-        # In bytes; rasterio sets the limit at once, also where the cache is in use, but puts it back for outermost ones only.
-        with rasterio.Env(GDAL_CACHEMAX=min(plan.cache, before)), sklearn.config_context(working_memory=plan.working / 2**20):
-            yield
-    finally:
-        rasterio.env.set_gdal_config("GDAL_CACHEMAX", before)
+    with gdal_cache(plan.cache), sklearn.config_context(working_memory=plan.working / 2**20):
+        yield
 
 
 def _core(made: Any, chip: Raster, window: Window, halo: int) -> Raster:
