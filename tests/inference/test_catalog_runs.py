@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,7 +132,7 @@ def test_a_switch_by_metadata_reaches_workers_with_its_functions(catalog: Any, m
     cases = {f"33UU{letter}": model for letter in "ABCDE"}
     switch = pw.core.Switch(key=lambda gt: gt.metadata["tile"], cases=cases, default=pw.core.Raise("no model for tile: {key}"))
     run = pw.CatalogPipeline(catalog, pw.Sequential([switch, to(tmp_path)]), n_workers=2, on_error="skip")
-    with pytest.warns(PixelwiseWarning, match=r"1 of 6 scenes failed.*no model for tile: 33UUF"):
+    with pytest.warns(PixelwiseWarning, match="1 of 6 scenes failed.*no model for tile: 33UUF"):
         maps = run.run()
     assert len(maps) == 5
     assert "no model for tile: 33UUF" in maps.unreadable[catalog[5].id]
@@ -139,7 +140,7 @@ def test_a_switch_by_metadata_reaches_workers_with_its_functions(catalog: Any, m
 
 def test_a_failing_scene_stops_the_run_and_is_named(broken: Any, model: Any, tmp_path: Path) -> None:
     run = pw.CatalogPipeline(broken, pw.Sequential([model, to(tmp_path / "out")]))
-    with pytest.raises(CatalogError, match="scene S2_2_20170212 failed with RasterReadError.*skip"):
+    with pytest.raises(CatalogError, match=r"scene S2_2_20170212 failed with RasterReadError.*skip"):
         run.run()
     assert run.status()["state"].tolist() == ["done", "done", "failed"]
 
@@ -224,28 +225,24 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_that_was_killed_goes_on_and_gives_the_same_bytes(folder: Path, model: Any, tmp_path: Path, workers: int) -> None:
-    import joblib
-
+def test_a_run_that_was_killed_goes_on_and_gives_the_same_bytes(folder: Path, catalog: Any, model: Any, tmp_path: Path) -> None:
     script, out, once = tmp_path / "run.py", tmp_path / "out", tmp_path / "once"
     script.write_text(textwrap.dedent(KILLED))
     joblib.dump(model, tmp_path / "model.joblib")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(script), str(folder)]
-    with subprocess.Popen([*command, str(out), str(tmp_path / "model.joblib"), str(workers)], env=env) as process:
+    command = [sys.executable, str(script), str(folder), str(out), str(tmp_path / "model.joblib")]
+    with subprocess.Popen([*command, "2"], env=env) as process:
         deadline = time.monotonic() + 60
-        while len(list(out.glob("*.tif"))) < 2 and time.monotonic() < deadline:
+        while len(list(out.glob("*.tif"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     first = {path: path.stat().st_ino for path in out.glob("*.tif")}
-    assert 2 <= len(first) < COUNT
-    for place in (out, once):
-        subprocess.run(
-            [*command, str(place), str(tmp_path / "model.joblib"), str(workers)], env=env, check=True, capture_output=True
-        )
+    assert 3 <= len(first) < COUNT
+    subprocess.run([*command, "1"], env=env, check=True, capture_output=True)
+    pw.CatalogPipeline(catalog, pw.Sequential([model, to(once, "{id}.tif")])).run()
     assert digests(out) == digests(once)
-    assert sum(path.stat().st_ino == then for path, then in first.items()) >= len(first) - workers
+    # Those that were under way when the run was killed may have come too late for the journal.
+    assert sum(path.stat().st_ino == then for path, then in first.items()) >= len(first) - 2
     assert not [path for path in out.iterdir() if path.is_dir()]
 
 

@@ -24,13 +24,12 @@ from pixelwise.inference.context import known_halo
 from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
 from pixelwise.inference.journal import Entry, Journal
 from pixelwise.inference.models import as_raster_model, method_of
-from pixelwise.inference.reading import gdal_cache
 from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
 from pixelwise.raster.destination import check_destination, staged
 from pixelwise.raster.io import parse_memory
-from pixelwise.raster.open_files import is_remote
+from pixelwise.raster.open_files import gdal_cache, is_remote
 
 __all__ = ["CatalogPipeline"]
 

@@ -17,7 +17,7 @@ from pixelwise.errors import GridError, PixelwiseWarning, RasterWriteError
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.padding import padded
-from pixelwise.inference.reading import ChipReader, gdal_cache, in_order
+from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import SceneSource, source_of
 from pixelwise.operators.base import Operator
 from pixelwise.operators.graph import Node
@@ -25,13 +25,14 @@ from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.destination import check_destination, tile_side
 from pixelwise.raster.io import RasterFile, as_nan
+from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.stitching import ChipStitcher, Stitch
 from pixelwise.raster.write import RasterWriter
 
 __all__ = ["ApplyToChips"]
 
-#: Bytes of GDAL's cache: overlapping chips come back to the blocks of the row of chips above.
-_CACHE = 64 * 2**20
+#: Least and most bytes of GDAL's cache.
+_CACHE = 16 * 2**20, 64 * 2**20
 
 
 class ApplyToChips(Operator):
@@ -195,6 +196,12 @@ class _Run:
         stitch = job.stitcher if job.stitcher is not None else Stitch()
         self._stitcher = ChipStitcher(stitch, self.grid, self.windows, self._chip, self.step)
 
+    def _cache(self) -> int:
+        """Return bytes for the blocks that a row of chips shares with the next one."""
+        source = self._source
+        row = source.block_shape[0] * self.grid.width * source.n_bands * (source.n_times or 1) * np.dtype(source.dtype).itemsize
+        return int(min(max(2 * row, _CACHE[0]), _CACHE[1]))
+
     def _without_overlap(self) -> np.ndarray:
         """Return chips that end where the next one begins."""
         whole: np.ndarray = self.windows
@@ -218,7 +225,7 @@ class _Run:
         """Yield rows of the result as they are done."""
         windows = [Window(col, row, width, height) for row, col, height, width in self.windows.tolist()]
         with contextlib.ExitStack() as stack:
-            stack.enter_context(gdal_cache(_CACHE))
+            stack.enter_context(gdal_cache(self._cache()))
             reader = stack.enter_context(contextlib.closing(ChipReader(None, self._source, self.halo, 1, self._call)))
             for window, chip, _ in stack.enter_context(contextlib.closing(in_order(reader.chip, windows, 1))):
                 yield from self._stitcher.add(self._made(chip, window), window)

@@ -19,7 +19,7 @@ class _Hasher(NumpyHasher):
     """joblib's hash, which also takes functions that cannot be pickled, by what they do."""
 
     def save(self, obj: Any) -> None:
-        """Take structured arrays, such as the nodes of trees, field by field: between the fields lies whatever was in memory."""
+        """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over."""
         if isinstance(obj, np.ndarray) and obj.dtype.names:
             obj = tuple((name, np.ascontiguousarray(obj[name])) for name in obj.dtype.names)
         super().save(obj)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import queue
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +20,7 @@ from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile
 
-__all__ = ["ChipReader", "gdal_cache", "in_order", "surroundings"]
+__all__ = ["ChipReader", "in_order", "surroundings"]
 
 
 class ChipReader:
@@ -106,15 +105,3 @@ def in_order(function: Callable[[Window], Any], windows: Iterable[Window], threa
         finally:
             for future in waiting:
                 future.cancel()
-
-
-@contextlib.contextmanager
-def gdal_cache(most: int | None) -> Iterator[None]:
-    """Hold GDAL's cache to so many bytes, and put the limit back; None only puts it back."""
-    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
-    try:
-        # In bytes; rasterio sets the limit at once, also where the cache is in use, but puts it back for outermost ones only.
-        with contextlib.nullcontext() if most is None else rasterio.Env(GDAL_CACHEMAX=min(most, before)):
-            yield
-    finally:
-        rasterio.env.set_gdal_config("GDAL_CACHEMAX", before)

@@ -18,12 +18,13 @@ from tqdm.auto import tqdm
 from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
 from pixelwise.inference.models import as_raster_model, policy_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
-from pixelwise.inference.reading import ChipReader, gdal_cache, in_order
+from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import Source, source_of
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.cog import check_driver
 from pixelwise.raster.destination import check_destination
 from pixelwise.raster.io import parse_memory
+from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.write import RasterWriter
 from pixelwise.registry import halo_of
 from pixelwise.table.layout import ToPixelMajor

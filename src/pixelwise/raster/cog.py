@@ -10,6 +10,7 @@ import rasterio.shutil
 from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
+from pixelwise.raster.open_files import gdal_cache
 
 __all__ = ["check_driver", "cog_options", "optimise"]
 
@@ -17,6 +18,8 @@ _DRIVERS = ("GTiff", "COG")
 #: What the COG driver knows of the methods that GeoTIFF has; the last is none.
 _COMPRESS = ("deflate", "zstd", "lzw", "lzma", "none")
 _BLOCK = 256
+#: Bytes of GDAL's cache, which else takes a share of all memory.
+_CACHE = 16 * 2**20
 
 
 def check_driver(driver: str) -> str:
@@ -100,7 +103,8 @@ def optimise(path: Path, options: dict[str, Any]) -> None:
         If it cannot be written.
     """
     made = path.with_name(f"optimised{path.suffix}")
-    rasterio.shutil.copy(path, made, driver="COG", **options)
+    with gdal_cache(_CACHE):
+        rasterio.shutil.copy(path, made, driver="COG", **options)
     if not made.stat().st_size:
         raise RasterioError("the file is empty")
     for suffix in ("", ".aux.xml"):
