@@ -1,6 +1,6 @@
 """pixelwise: rasters as first-class citizens of scikit-learn."""
 
-from pixelwise import datasets, errors, testing
+from pixelwise import datasets, errors, inference, testing
 from pixelwise.artifact import save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
@@ -22,7 +22,10 @@ from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.families import EstimatorFamily
 from pixelwise.hookspecs import hookimpl
+from pixelwise.inference.catalog_runs import CatalogPipeline
+from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.streaming import predict_raster
+from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.model_selection.block_size import suggest_block_size
 from pixelwise.model_selection.blocks import SpatialBlockGroupKFold, SpatialBlockShuffleSplit
 from pixelwise.model_selection.buffered import BufferedLeaveOneOut
@@ -42,6 +45,7 @@ from pixelwise.operators.graph import Graph, Input
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.opening import open_raster
+from pixelwise.raster.stitching import Stitch
 from pixelwise.raster.write import write_raster
 from pixelwise.regional.estimator import RegionalEstimator
 from pixelwise.registry import ModelRegistry
@@ -66,6 +70,7 @@ __all__ = [
     "core",
     "correction",
     "ApplicabilityDisplay",
+    "ApplyToChips",
     "AreaOfApplicability",
     "AccuracyDisplay",
     "SpatialBlockShuffleSplit",
@@ -77,6 +82,7 @@ __all__ = [
     "KNNDMSplit",
     "BufferedLeaveOneOut",
     "CompiledEstimator",
+    "CatalogPipeline",
     "DistanceDisplay",
     "EstimatorFamily",
     "FromPixelMajor",
@@ -101,10 +107,12 @@ __all__ = [
     "RegionalEstimator",
     "SpatialBlockGroupKFold",
     "SpatialFoldsDisplay",
+    "Stitch",
     "StratifiedSampler",
     "ToPixelMajor",
     "ToTemporalPixelMajor",
     "VariogramDisplay",
+    "WriteCOG",
     "__version__",
     "artifact_info",
     "compile_estimator",
@@ -119,6 +127,7 @@ __all__ = [
     "fit_variogram",
     "hookimpl",
     "indices",
+    "inference",
     "is_raster",
     "load_artifact",
     "open_catalog",

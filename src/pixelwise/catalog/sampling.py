@@ -12,6 +12,7 @@ from pixelwise.catalog.scene import GeoSlice, Scene
 from pixelwise.catalog.slices import GeoSlices, by_block
 from pixelwise.raster.carriers import rewrap, unwrap
 from pixelwise.raster.open_files import files_kept_open
+from pixelwise.raster.stitching import Stitch
 
 __all__ = [
     "GeoSlice",
@@ -20,6 +21,7 @@ __all__ = [
     "PointSampler",
     "RandomSampler",
     "Scene",
+    "Stitch",
     "StratifiedSampler",
     "by_block",
     "files_kept_open",

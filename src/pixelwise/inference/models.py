@@ -14,7 +14,7 @@ from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegres
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
 from pixelwise.table.missing import NanPolicy, as_policy
 
-__all__ = ["as_raster_model", "final_step", "policy_of", "with_engine"]
+__all__ = ["as_raster_model", "final_step", "method_of", "policy_of", "with_engine"]
 
 _METHODS = (
     "predict",
@@ -66,6 +66,38 @@ def as_raster_model(model: Any, method: str) -> Any:
             f"{type(model).__name__} has no method {method!r}: choose one of {has or 'another model, it has none'}"
         )
     return ready
+
+
+def method_of(model: Any) -> str:
+    """Return what applying a model means: to call it, where it can be called, else to predict or to transform.
+
+    Parameters
+    ----------
+    model : object
+        A model, an operator, a Pipeline of them, a function.
+
+    Returns
+    -------
+    str
+        Name of a method.
+
+    Raises
+    ------
+    TypeError
+        If it can do nothing of this.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.linear_model import Ridge
+    >>> from pixelwise.inference.models import method_of
+    >>> method_of(pw.indices.NDVI(red=0, nir=1)), method_of(Ridge())
+    ('__call__', 'predict')
+    """
+    found = next((name for name in ("__call__", "predict", "transform") if hasattr(model, name)), None)
+    if found is None or isinstance(model, type):
+        raise TypeError(f"{model!r} can be neither called nor applied: give a model, an operator or a function")
+    return found
 
 
 def with_engine(model: Any, engine: str | None) -> Any:

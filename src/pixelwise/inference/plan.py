@@ -12,8 +12,8 @@ from joblib import effective_n_jobs
 from pixelwise.errors import MemoryBudgetError
 from pixelwise.estimators.mapping import _BLOCK, _BLOCK_BYTES
 from pixelwise.inference.models import final_step
+from pixelwise.inference.scene_source import Source
 from pixelwise.raster.destination import tile_side
-from pixelwise.raster.io import ArraySource, RasterFile
 from pixelwise.table.missing import table_dtype
 
 __all__ = ["ChipPlan", "plan_chips"]
@@ -55,13 +55,13 @@ class ChipPlan:
 
 
 def plan_chips(
-    source: RasterFile | ArraySource, model: Any, budget: int, *, method: str = "predict", halo: int = 0, workers: int = 1
+    source: Source, model: Any, budget: int, *, method: str = "predict", halo: int = 0, workers: int = 1
 ) -> ChipPlan:
     """Find the largest chip that is worth while and fits the budget.
 
     Parameters
     ----------
-    source : RasterFile or ArraySource
+    source : RasterFile, ArraySource or SceneSource
         What is read.
     model : estimator
         What is applied: its number of classes and its operators count.
@@ -131,8 +131,8 @@ def _sizes(block: tuple[int, int], whole: tuple[int, int]) -> Iterator[tuple[int
 class _Stages:
     """The bytes of each stage, by the size of a chip."""
 
-    def __init__(self, source: RasterFile | ArraySource, model: Any, budget: int, method: str, halo: int, workers: int) -> None:
-        self.halo, self.workers, self.bands = halo, workers, source.n_bands
+    def __init__(self, source: Source, model: Any, budget: int, method: str, halo: int, workers: int) -> None:
+        self.halo, self.workers, self.bands = halo, workers, source.n_bands * (source.n_times or 1)
         self.item = int(np.dtype(source.dtype).itemsize)
         self.table_item = int(table_dtype(source.dtype).itemsize)
         self.cache, self.working = min(_CACHE, budget // 16), budget // 16
@@ -145,7 +145,7 @@ class _Stages:
             getattr(final_step(model), "estimator", None), "n_jobs", None
         )
         self.threads = int(effective_n_jobs(jobs))
-        self.mask = 2 if isinstance(source, RasterFile) and source.has_mask else 0
+        self.mask = 2 if getattr(source, "has_mask", False) else 0
         self.block = source.block_shape[0] * source.block_shape[1] * self.bands * self.item
 
     def needed(self, height: int, width: int) -> int:

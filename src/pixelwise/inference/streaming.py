@@ -5,18 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
-import queue
 import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-import rasterio.env
 import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
@@ -24,9 +18,13 @@ from tqdm.auto import tqdm
 from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
 from pixelwise.inference.models import as_raster_model, policy_of, with_engine
 from pixelwise.inference.plan import ChipPlan, plan_chips
+from pixelwise.inference.reading import ChipReader, in_order
+from pixelwise.inference.scene_source import Source, source_of
 from pixelwise.raster.carriers import Raster
+from pixelwise.raster.cog import check_driver
 from pixelwise.raster.destination import check_destination
-from pixelwise.raster.io import ArraySource, RasterFile, open_source, parse_memory
+from pixelwise.raster.io import parse_memory
+from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.write import RasterWriter
 from pixelwise.registry import halo_of
 from pixelwise.table.layout import ToPixelMajor
@@ -47,6 +45,7 @@ def predict_raster(
     progress: bool | Callable[[int, int], object] = False,
     compress: str | None = "deflate",
     colors: Mapping[Any, str] | None = None,
+    driver: str = "GTiff",
 ) -> Path:
     """Apply a fitted model to a raster file and write the map, chip by chip.
 
@@ -57,7 +56,7 @@ def predict_raster(
     ----------
     model : estimator
         Fitted: a Pixelwise estimator, a Pipeline or search with one, or any scikit-learn estimator.
-    src : path, rasterio dataset, or raster of any other carrier
+    src : path, rasterio dataset, raster of any other carrier, or Scene
         What to read; a path is read ahead in a thread of its own.
     dst : path
         GeoTIFF to write.
@@ -76,6 +75,8 @@ def predict_raster(
         One of deflate, zstd, lzw, lzma, packbits, none.
     colors : mapping of (str or int) to str, or None, default=None
         Colours of classes, "#rrggbb" by name or code.
+    driver : {"GTiff", "COG"}, default="GTiff"
+        "COG" writes a cloud-optimised GeoTIFF, with overviews.
 
     Returns
     -------
@@ -108,17 +109,18 @@ def predict_raster(
     True
     """
     path, budget, threads = check_destination(dst), parse_memory(memory), _threads(workers)
+    check_driver(driver)
     model = with_engine(as_raster_model(model, method), engine)
     predict, halo = getattr(model, method), halo_of(model)
     with contextlib.ExitStack() as stack:
-        source = open_source(src)
+        source = source_of(src)
         stack.callback(source.close)
         _refuse_same(source.path, path)
         plan = plan_chips(source, model, budget, method=method, halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
-        reader = stack.enter_context(contextlib.closing(_ChipReader(src, source, halo, threads, predict)))
+        reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, predict)))
         windows = list(source.grid.windows(plan.height, plan.width))
-        chips = stack.enter_context(contextlib.closing(_in_order(reader.chip, windows, threads)))
+        chips = stack.enter_context(contextlib.closing(in_order(reader.chip, windows, threads)))
         sightings = _Sightings(source, model)
         tick = stack.enter_context(_ticker(progress, len(windows)))
         writer: RasterWriter | None = None
@@ -126,8 +128,8 @@ def predict_raster(
             # Called from here and from no function of its own: few frames above the estimator keep tracebacks clear.
             made = _core(predict(chip) if ready is None else ready, chip, window, halo)
             if writer is None:
-                writer = RasterWriter.like(made, path, source.grid, compress=compress, colors=colors, tile=plan.tile)
-                stack.enter_context(writer)
+                options = {"compress": compress, "colors": colors, "tile": plan.tile, "driver": driver}
+                writer = stack.enter_context(RasterWriter.like(made, path, source.grid, **options))
             writer.write(made.values, window)
             sightings.note(chip, made)
             tick()
@@ -151,68 +153,8 @@ def _refuse_same(source: Any, path: Path) -> None:
 @contextlib.contextmanager
 def _limits(plan: ChipPlan) -> Iterator[None]:
     """Hold GDAL's cache and scikit-learn's working memory to the plan, and put both back."""
-    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
-    try:
-        # In bytes; rasterio sets the limit at once, also where the cache is in use, but puts it back for outermost ones only.
-        with rasterio.Env(GDAL_CACHEMAX=min(plan.cache, before)), sklearn.config_context(working_memory=plan.working / 2**20):
-            yield
-    finally:
-        rasterio.env.set_gdal_config("GDAL_CACHEMAX", before)
-
-
-class _ChipReader:
-    """Reads chips in threads, with as many file handles, and with several threads predicts them there too."""
-
-    def __init__(
-        self, src: Any, source: RasterFile | ArraySource, halo: int, threads: int, predict: Callable[[Raster], Raster]
-    ) -> None:
-        self._grid, self._halo = source.grid, halo
-        self._predict = predict if threads > 1 else None
-        self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
-        # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
-        more = range(threads - 1) if isinstance(src, str | os.PathLike) else ()
-        self._opened = [RasterFile(src) for _ in more]
-        self._free: queue.SimpleQueue[RasterFile | ArraySource] = queue.SimpleQueue()
-        for file in (source, *self._opened):
-            self._free.put(file)
-
-    def chip(self, window: Window) -> tuple[Window, Raster, Raster | None]:
-        """Read a window with its halo, as far as the raster goes, and predict it if that is done here."""
-        top, left = max(0, window.row_off - self._halo), max(0, window.col_off - self._halo)
-        bottom = min(self._grid.height, window.row_off + window.height + self._halo)
-        right = min(self._grid.width, window.col_off + window.width + self._halo)
-        file = self._free.get()
-        try:
-            # GDAL's options, such as credentials, belong to the thread that set them.
-            with rasterio.Env():
-                rasterio.env.setenv(**self._options)
-                chip = file.read(Window(left, top, right - left, bottom - top))
-        finally:
-            self._free.put(file)
-        if self._predict is None:
-            return window, chip, None
-        with sklearn.config_context(**self._config):
-            return window, chip, self._predict(chip)
-
-    def close(self) -> None:
-        """Close the handles that were opened here."""
-        for file in self._opened:
-            file.close()
-
-
-def _in_order(function: Callable[[Window], Any], windows: Iterable[Window], threads: int) -> Generator[Any, None, None]:
-    """Yield the results of a function in threads, in the order of its arguments, as many ahead as there are threads."""
-    left, waiting = iter(windows), deque[Future[Any]]()
-    with ThreadPoolExecutor(threads, thread_name_prefix="pixelwise-chips") as pool:
-        try:
-            waiting.extend(pool.submit(function, window) for window in itertools.islice(left, threads))
-            while waiting:
-                waiting.extend(pool.submit(function, window) for window in itertools.islice(left, 1))
-                # Without a name, which would keep the chip alive until the next one is there.
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    with gdal_cache(plan.cache), sklearn.config_context(working_memory=plan.working / 2**20):
+        yield
 
 
 def _core(made: Any, chip: Raster, window: Window, halo: int) -> Raster:
@@ -242,7 +184,7 @@ def _ticker(progress: bool | Callable[[int, int], object], total: int) -> Iterat
 class _Sightings:
     """What the chips held, for warnings that a chip alone cannot give."""
 
-    def __init__(self, source: RasterFile | ArraySource, model: Any) -> None:
+    def __init__(self, source: Source, model: Any) -> None:
         self._names = source.bands or tuple(f"band_{number}" for number in range(1, source.n_bands + 1))
         self._policy = policy_of(model, self._names)
         self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)

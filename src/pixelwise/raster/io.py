@@ -141,7 +141,8 @@ class RasterFile:
         own_mask = any({MaskFlags.per_dataset} == set(file.mask_flag_enums[i]) for i in at)
         self.has_mask = bool(alpha) or own_mask
         #: A file has no time axis.
-        self.times, self.n_times = None, None
+        self.times: tuple[Any, ...] | None = None
+        self.n_times: int | None = None
 
     def _is_alpha(self, index: int) -> bool:
         """Whether an alpha band is one: GDAL makes the fourth band of any four 8-bit bands alpha, near infrared too."""

@@ -13,12 +13,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import rasterio
-from rasterio.env import getenv, hasenv
+from rasterio.env import get_gdal_config, getenv, hasenv, set_gdal_config
 
 from pixelwise.errors import RasterReadError
 from pixelwise.raster.io import RasterFile
 
-__all__ = ["files_kept_open", "is_remote", "opened", "use_file"]
+__all__ = ["files_kept_open", "gdal_cache", "is_remote", "opened", "use_file"]
 
 #: What GDAL shall do with remote files, unless the user has said otherwise: no listing of a bucket for files beside the one
 #: that is opened, and a few more tries where a server is busy.
@@ -99,6 +99,36 @@ def files_kept_open(most: int = 32) -> Iterator[None]:
         files, _KEPT.files = _KEPT.files, None
         for file in files.values():
             file.close()
+
+
+@contextmanager
+def gdal_cache(most: int | None) -> Iterator[None]:
+    """Hold GDAL's cache of blocks to so many bytes, and put the limit back.
+
+    Parameters
+    ----------
+    most : int or None
+        Bytes; None only puts back what others change inside.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import rasterio.env
+    >>> from pixelwise.raster.open_files import gdal_cache
+    >>> with gdal_cache(2**24):
+    ...     rasterio.env.get_gdal_config("GDAL_CACHEMAX")
+    16777216
+    """
+    before = get_gdal_config("GDAL_CACHEMAX")
+    try:
+        # In bytes; rasterio sets the limit at once, also where the cache is in use, but puts it back for outermost ones only.
+        with nullcontext() if most is None else rasterio.Env(GDAL_CACHEMAX=min(most, before)):
+            yield
+    finally:
+        set_gdal_config("GDAL_CACHEMAX", before)
 
 
 @contextmanager

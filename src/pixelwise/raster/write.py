@@ -19,6 +19,7 @@ from rasterio.windows import Window
 from pixelwise.errors import FillValueError, RasterWriteError
 from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
+from pixelwise.raster.cog import check_driver, cog_options, optimise
 from pixelwise.raster.dates import dated_names
 from pixelwise.raster.destination import check_destination, staged, tile_side
 from pixelwise.raster.grid import Grid
@@ -72,6 +73,8 @@ class RasterWriter:
         Height and width of a tile, multiples of 16. Windows that cover whole tiles are written once; others make a larger file.
     scale : (float, float) or None, default=None
         Scale and offset that turn values into quantities.
+    driver : {"GTiff", "COG"}, default="GTiff"
+        "COG" makes a cloud-optimised GeoTIFF, with overviews, of the finished file.
 
     Raises
     ------
@@ -113,6 +116,7 @@ class RasterWriter:
         compress: str | None = "deflate",
         tile: tuple[int, int] = (256, 256),
         scale: tuple[float, float] | None = None,
+        driver: str = "GTiff",
     ) -> None:
         self.path = check_destination(path)
         self.grid, self.count, self.nodata, self.scale = grid, count, nodata, scale
@@ -128,6 +132,7 @@ class RasterWriter:
             raise RasterWriteError(f"compress={compress!r} is not known: choose one of {', '.join(_COMPRESS)}")
         if any(side < 16 or side % 16 for side in tile):
             raise RasterWriteError(f"tile={tile} is not possible: give two multiples of 16")
+        self._cog = cog_options(self.dtype, bool(self.classes), method) if check_driver(driver) == "COG" else None
         self._colors = class_colors(self.classes, colors)
         self._options: dict[str, Any] = {
             "driver": "GTiff",
@@ -143,14 +148,15 @@ class RasterWriter:
             "blockxsize": tile[1],
             "interleave": "band",
             "bigtiff": "if_safer",
-            "compress": method,
+            # What is read once more is not worth compressing.
+            "compress": "none" if self._cog else method,
         }
         if count > 1:
             # Else GDAL calls the fourth of four 8-bit bands alpha.
             self._options |= {"photometric": "minisblack", "alpha": "no"}
         kind = np.dtype(self.dtype)
         # Older libtiffs cannot predict 64-bit integers.
-        if method in _PREDICTED and (kind.kind == "f" or kind.itemsize < 8):
+        if self._options["compress"] in _PREDICTED and (kind.kind == "f" or kind.itemsize < 8):
             self._options["predictor"] = 3 if kind.kind == "f" else 2
 
     @classmethod
@@ -166,7 +172,7 @@ class RasterWriter:
         grid : Grid
             The whole.
         **options : dict
-            ``colors``, ``compress``, ``tile``.
+            ``colors``, ``compress``, ``tile``, ``driver``.
 
         Returns
         -------
@@ -251,6 +257,8 @@ class RasterWriter:
                 with self._writing():
                     self._file.close()
                     self._check()
+                    if self._cog:
+                        optimise(self._temporary, self._cog)
                 add_categories(self._temporary, self.classes)
                 self._move()
 
@@ -309,7 +317,9 @@ def _file_dtype(dtype: Any) -> str:
     return str(kind.name)
 
 
-def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None) -> Path:
+def write_raster(
+    raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None, driver: str = "GTiff"
+) -> Path:
     """Write a raster as a tiled, compressed GeoTIFF, whole or not at all.
 
     A map that knows its classes gets their names, and a colour table. A lazy raster, or a file, is read and written block by
@@ -325,6 +335,8 @@ def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", co
         One of deflate, zstd, lzw, lzma, packbits, none.
     colors : mapping of (str or int) to str, or None, default=None
         Colours of a map's classes, "#rrggbb" by name or code; the others get one of a palette for colour-blind people.
+    driver : {"GTiff", "COG"}, default="GTiff"
+        "COG" writes a cloud-optimised GeoTIFF, with overviews.
 
     Returns
     -------
@@ -366,7 +378,8 @@ def write_raster(raster: Any, path: Any, *, compress: str | None = "deflate", co
         sides = list(zip(source.block_shape, source.grid.shape, strict=True))
         height, width = (min(max(block, 1024 // block * block), side) for block, side in sides)
         tile = tile_side(height, source.grid.height), tile_side(width, source.grid.width)
-        with RasterWriter.like(example, place, source.grid, compress=compress, colors=colors, tile=tile) as writer:
+        options = {"compress": compress, "colors": colors, "tile": tile, "driver": driver}
+        with RasterWriter.like(example, place, source.grid, **options) as writer:
             for window in source.grid.windows(height, width):
                 writer.write(_plain(source.read(window), as_floats).values, window)
     return place

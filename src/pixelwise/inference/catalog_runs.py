@@ -1,0 +1,270 @@
+"""CatalogPipeline: one pipeline over all scenes of a catalog, in processes or on a cluster, with a journal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import rasterio.env
+from tqdm.auto import tqdm
+
+from pixelwise.catalog.facts import FACTS, files_of
+from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.opening import open_catalog
+from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.inference.chips import ApplyToChips
+from pixelwise.inference.context import known_halo
+from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
+from pixelwise.inference.journal import Entry, Journal
+from pixelwise.inference.models import as_raster_model, method_of
+from pixelwise.inference.scene_work import SceneTask, work_on
+from pixelwise.inference.write_cog import WriteCOG
+from pixelwise.operators.core import Sequential
+from pixelwise.raster.destination import check_destination, staged
+from pixelwise.raster.io import parse_memory
+from pixelwise.raster.open_files import gdal_cache, is_remote
+
+__all__ = ["CatalogPipeline"]
+
+_ON_ERROR = ("raise", "skip", "retry")
+#: How often a scene is tried in all, with on_error="retry".
+_TRIES = 3
+#: Where maps go whose pipeline does not say so.
+_DEFAULT = "maps/{id}.tif"
+
+
+class CatalogPipeline:
+    """Apply a pipeline to each scene of a catalog, and write a map of each.
+
+    Scenes are read chip by chip within ``memory``, as `predict_raster` does it; workers get paths, and load the pipeline once.
+    A pipeline with steps whose halo is not known, such as functions, is applied to whole scenes; put these into `ApplyToChips`
+    to have them read chip by chip. What is done, what failed and why is written down in a journal beside the outputs: a run
+    that was killed goes on where it was, and gives the same files. One run at a time may use a journal.
+
+    Parameters
+    ----------
+    catalog : GeoCatalog
+        The scenes. Their metadata is there for `Switch` and for the template of `WriteCOG`.
+    pipeline : Sequential, operator or model
+        Ends with `WriteCOG`; without one, maps are written to ``maps/{id}.tif`` in the working directory, with a warning.
+    n_workers : int, default=1
+        Processes, or whatever the backend runs; -1 takes all processors. With more than one, models use one thread each.
+    on_error : {"raise", "skip", "retry"}, default="raise"
+        What happens when a scene fails: the run stops; it goes on, and warns at its end; or it tries the scene three times in
+        all before it goes on.
+    resume : bool, default=True
+        Whether scenes are left out that the journal knows as done by the same pipeline from the same files; failed ones are
+        tried again. False does all again.
+    backend : str or None, default=None
+        Of joblib: "loky" (processes), "threading", "dask" (with a ``dask.distributed.Client``), or one that was registered,
+        such as "ray". None takes that of ``joblib.parallel_config``, else loky.
+    journal : path or None, default=None
+        The journal, a file of SQLite; None takes ``pixelwise-journal.sqlite`` in the folder of the template.
+    memory : str or int, default="512MB"
+        Most memory that a worker takes for a scene, beyond the model.
+    progress : bool, default=False
+        Whether a progress bar is shown.
+
+    Raises
+    ------
+    CatalogError
+        When it is made, if an argument is not known; when it is run, if two scenes have the same path, or a scene fails.
+
+    See Also
+    --------
+    predict_raster : One scene.
+    WriteCOG : Where maps are written.
+
+    Examples
+    --------
+    >>> import tempfile, pixelwise as pw
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> scene, polygons = pw.datasets.make_example()
+    >>> model = pw.PixelwiseClassifier(LogisticRegression()).fit(*pw.extract_pixels(scene, polygons, column="class"))
+    >>> catalog = pw.open_catalog(scene).assign(tile="33UUU")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pipeline = pw.Sequential([model, pw.WriteCOG(path_template=f"{folder}/{{tile}}.tif")])
+    ...     run = pw.CatalogPipeline(catalog, pipeline)
+    ...     maps = run.run()
+    ...     maps, run.status()["state"].tolist()
+    (GeoCatalog(1 scene, EPSG:32633, bands predict), ['done'])
+    """
+
+    def __init__(
+        self, catalog: GeoCatalog, pipeline: Any, n_workers: int = 1, on_error: str = "raise", resume: bool = True,
+        backend: str | None = None, *, journal: Any = None, memory: str | int = "512MB", progress: bool = False,
+    ) -> None:  # fmt: skip
+        if not isinstance(catalog, GeoCatalog):
+            raise TypeError(f"{type(catalog).__name__} is no GeoCatalog: open_catalog(...) makes one")
+        if on_error not in _ON_ERROR:
+            raise CatalogError(f"on_error={on_error!r} is not known: choose one of {', '.join(_ON_ERROR)}")
+        parse_memory(memory)
+        self.catalog, self.pipeline = catalog, pipeline
+        self.n_workers, self.on_error, self.resume, self.backend = n_workers, on_error, resume, backend
+        self.memory, self.progress = memory, progress
+        self._model, self._writer = _split(pipeline)
+        self.journal = Path(journal) if journal is not None else self._writer.folder() / "pixelwise-journal.sqlite"
+
+    def run(self) -> GeoCatalog:
+        """Apply the pipeline to all scenes that are not done yet.
+
+        Returns
+        -------
+        GeoCatalog
+            The maps, in the order of their scenes, with the metadata of these and ``source_uri``. ``unreadable`` has the scenes
+            that failed, and why. ``to_parquet`` keeps it.
+
+        Raises
+        ------
+        CatalogError
+            If the catalog is empty, two scenes have the same path, or, with ``on_error="raise"``, a scene fails.
+
+        Warns
+        -----
+        PixelwiseWarning
+            If scenes failed.
+        """
+        _check_model(self._model)
+        scenes, paths = list(self.catalog), self._paths()
+        for folder in {path.parent for path in (*paths, self.journal)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        _clear([*paths, self.journal])
+        mark = fingerprint((self._model, self._writer))
+        entries = [
+            Entry(str(path), scene.id, mark, source_fingerprint(scene.uri)) for scene, path in zip(scenes, paths, strict=True)
+        ]
+        with Journal(self.journal) as journal:
+            todo = [number for number, entry in enumerate(entries) if not (self.resume and journal.is_done(entry))]
+            failed = self._work([(scenes[number], entries[number]) for number in todo], journal) if todo else {}
+        if failed:
+            name, reason = next(iter(failed.items()))
+            warnings.warn(
+                f"{len(failed)} of {len(scenes)} scenes failed, such as {name}: {reason}; the journal {self.journal} has them "
+                "all, and the next run tries them again",
+                PixelwiseWarning,
+                stacklevel=2,
+            )
+        return self._outputs(entries, failed)
+
+    def status(self) -> pd.DataFrame:
+        """Return the journal.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row an output, with the columns path, scene, state ("done" or "failed"), reason, pipeline, source, size, seconds
+            and finished.
+        """
+        with Journal(self.journal) as journal:
+            return journal.frame()
+
+    def _paths(self) -> list[Path]:
+        """Return the output of each scene, if all can be written."""
+        if not len(self.catalog):
+            raise CatalogError("the catalog is empty: check what filter or query left of it")
+        found: dict[Path, str] = {}
+        sources = {os.path.realpath(name) for uri in self.catalog.frame["uri"] for name in files_of(uri)}
+        for scene in self.catalog:
+            path = self._writer.path_for(scene.metadata).absolute()
+            if path in found:
+                raise CatalogError(
+                    f"scenes {found[path]} and {scene.id} would both be written to {path}: let the template name what tells "
+                    "them apart, such as {id}"
+                )
+            if os.path.realpath(path) in sources:
+                raise CatalogError(f"{path} is a file of the catalog: write the maps to another folder")
+            found[path] = scene.id
+        return list(found)
+
+    def _work(self, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
+        """Do scenes, and return those that failed with the reason."""
+        failed: dict[str, str] = {}
+        tries = _TRIES if self.on_error == "retry" else 1
+        env = rasterio.env.getenv() if rasterio.env.hasenv() else {}
+        with contextlib.ExitStack() as stack:
+            dump = stack.enter_context(staged(self.journal)) / "pipeline"
+            # By value, so that functions of a script go along.
+            joblib.dump(joblib.wrap_non_picklable_objects((self._model, self._writer), keep_wrapper=False), dump)
+            if self.backend is not None:
+                stack.enter_context(joblib.parallel_config(backend=self.backend))
+            # Threads each put back the limit that another one has set.
+            stack.enter_context(gdal_cache(None))
+            alone = joblib.effective_n_jobs(self.n_workers) == 1
+            tasks = (SceneTask(scene, entry, str(dump), self.memory, tries, alone, env) for scene, entry in todo)
+            parallel = joblib.Parallel(n_jobs=self.n_workers, return_as="generator_unordered", batch_size=1)
+            done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
+            for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):
+                journal.note(entry)
+                if entry.reason is not None:
+                    failed[entry.scene] = entry.reason
+                    if self.on_error == "raise":
+                        raise CatalogError(
+                            f"scene {entry.scene} failed with {entry.reason}; mend it and run again, which goes on with the "
+                            "rest, or pass on_error='skip'",
+                            scene=entry.scene,
+                        )
+        return failed
+
+    def _outputs(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> GeoCatalog:
+        frame = self.catalog.frame
+        kept = [number for number, entry in enumerate(entries) if entry.scene not in failed]
+        if not kept:
+            return GeoCatalog(frame.iloc[:0], failed)
+        told = frame.iloc[kept].drop(columns=[name for name in FACTS if name in frame.columns])
+        told = told.assign(
+            uri=[entries[number].path for number in kept], source_uri=[self.catalog[number].source_uri for number in kept]
+        )
+        made = open_catalog(told, progress=False)
+        return GeoCatalog(made.frame, {**made.unreadable, **failed})
+
+
+def _split(pipeline: Any) -> tuple[Any, WriteCOG]:
+    """Part a pipeline into what makes maps, None where these are the scenes themselves, and what writes them."""
+    steps = _flat(pipeline)
+    writers = [step for step in steps if isinstance(step, WriteCOG)]
+    if len(writers) > 1 or (writers and writers[0] is not steps[-1]):
+        raise CatalogError("a pipeline over a catalog writes once, at its end: leave one WriteCOG, as its last step")
+    writer = writers[0] if writers else WriteCOG(_DEFAULT)
+    if not writers:
+        warnings.warn(
+            f"the pipeline has no WriteCOG: maps go to {_DEFAULT} in the working directory; end it with WriteCOG(path)",
+            PixelwiseWarning,
+            stacklevel=3,
+        )
+    if is_remote(os.fspath(writer.path_template)):
+        raise CatalogError(f"template {writer.path_template!r} leads over a network: write to a local or shared folder")
+    steps = [step for step in steps if step is not writer]
+    inner = [step for step in steps if isinstance(step, ApplyToChips) and known_halo(step.chip_op) is None]
+    if inner and len(steps) > 1:
+        raise CatalogError("ApplyToChips has steps round it: put them into its chip_op, and leave it and WriteCOG alone")
+    return (steps[0] if len(steps) == 1 else Sequential(steps) if steps else None), writer
+
+
+def _flat(pipeline: Any) -> list[Any]:
+    if isinstance(pipeline, Sequential):
+        return [inner for _, step in pipeline.steps for inner in _flat(step)]
+    return [] if pipeline is None or isinstance(pipeline, str) else [pipeline]
+
+
+def _check_model(model: Any) -> None:
+    """Raise an error before any work if a model is not fitted, or cannot be applied."""
+    if model is not None and not isinstance(model, ApplyToChips):
+        as_raster_model(model, method_of(model))
+
+
+def _clear(paths: Sequence[Path]) -> None:
+    """Remove the hidden folders that a killed run has left beside its outputs."""
+    names = {path.name for path in paths}
+    for folder in {path.parent for path in paths}:
+        for place in folder.glob(".*"):
+            if place.name[1:].rpartition(".")[0] in names and place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+    for path in paths[:-1]:
+        check_destination(path)

@@ -1,0 +1,80 @@
+"""What tells one pipeline from another, and a file from what it was: so that a run goes on only with what it began with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from joblib.hashing import NumpyHasher
+
+from pixelwise.catalog.facts import files_of
+
+__all__ = ["fingerprint", "source_fingerprint"]
+
+
+class _Hasher(NumpyHasher):
+    """joblib's hash, which also takes functions that cannot be pickled, by what they do."""
+
+    def save(self, obj: Any) -> None:
+        """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over."""
+        if isinstance(obj, np.ndarray) and obj.dtype.names:
+            obj = tuple((name, np.ascontiguousarray(obj[name])) for name in obj.dtype.names)
+        super().save(obj)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return a function as its code and what it holds; whatever else is left to joblib."""
+        if isinstance(obj, FunctionType) and ("<" in obj.__qualname__ or obj.__module__ == "__main__"):
+            cells = tuple(cell.cell_contents for cell in obj.__closure__ or ())
+            return tuple, ((obj.__code__, obj.__defaults__, cells),)
+        if isinstance(obj, CodeType):
+            return tuple, ((obj.co_code, obj.co_consts, obj.co_names),)
+        if isinstance(obj, ModuleType):
+            return str, (obj.__name__,)
+        return NotImplemented
+
+
+def fingerprint(pipeline: Any) -> str:
+    """Return a text that is the same for equal pipelines in any process, and differs for others.
+
+    Parameters
+    ----------
+    pipeline : object
+        Operators, fitted models, functions. Of functions the code counts, and not what they look up elsewhere; of models that
+        are loaded on first use the path.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from pixelwise.inference.fingerprint import fingerprint
+    >>> first = fingerprint(pw.core.Tap(lambda raster: raster + 1))
+    >>> first == fingerprint(pw.core.Tap(lambda raster: raster + 1)), first == fingerprint(pw.core.Tap(lambda raster: 2))
+    (True, False)
+    """
+    return str(_Hasher("md5").hash(pipeline))
+
+
+def source_fingerprint(uri: Any) -> str:
+    """Return a text that changes when a scene's local files do.
+
+    Parameters
+    ----------
+    uri : str, mapping or tuple
+        The files of a scene. Of remote ones the address counts.
+
+    Returns
+    -------
+    str
+    """
+    known = []
+    for name in files_of(uri):
+        path = Path(name)
+        stat = path.stat() if path.is_file() else None
+        known.append([name, stat.st_size, stat.st_mtime_ns] if stat else [name])
+    return json.dumps(known)

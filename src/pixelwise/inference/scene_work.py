@@ -1,0 +1,114 @@
+"""What a worker of a catalog run does: one scene, from its files to a map."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import rasterio
+
+from pixelwise.catalog.scene import Scene
+from pixelwise.inference.chips import ApplyToChips
+from pixelwise.inference.context import known_halo
+from pixelwise.inference.journal import Entry
+from pixelwise.inference.models import method_of
+from pixelwise.inference.streaming import predict_raster
+from pixelwise.inference.write_cog import WriteCOG
+from pixelwise.raster.write import write_raster
+
+__all__ = ["SceneTask", "work_on"]
+
+#: Seconds before a scene is tried again, which double with each time.
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class SceneTask:
+    """What a worker needs to know: paths, and no pixels.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is read.
+    entry : Entry
+        Where it is written, and what tells it from others.
+    dump : str
+        The file with the pipeline.
+    memory : str or int
+        For the scene.
+    tries : int
+        How often it is tried in all.
+    alone : bool
+        Whether no other worker wants the processors.
+    env : mapping
+        GDAL's options of the process that began.
+    """
+
+    scene: Scene
+    entry: Entry
+    dump: str
+    memory: str | int
+    tries: int
+    alone: bool
+    env: Mapping[str, Any] = field(default_factory=dict)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(dump: str) -> tuple[Any, WriteCOG]:
+    """Load a pipeline; once a worker, as each run writes its own file."""
+    # The run itself has just written it, in a folder that nobody else may write to.
+    pipeline: tuple[Any, WriteCOG] = joblib.load(dump)
+    return pipeline
+
+
+def work_on(task: SceneTask) -> Entry:
+    """Do a scene.
+
+    Parameters
+    ----------
+    task : SceneTask
+        Which, and how.
+
+    Returns
+    -------
+    Entry
+        For the journal; with a reason where it failed.
+    """
+    start, reason = time.perf_counter(), None
+    for number in range(task.tries):
+        if number:
+            time.sleep(_PAUSE * 2 ** (number - 1))
+        try:
+            _make_map(task)
+        except Exception as error:
+            # One bad scene is reported, and does not stop the rest.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            continue
+        took = time.perf_counter() - start
+        return replace(task.entry, size=Path(task.entry.path).stat().st_size, seconds=took)
+    return replace(task.entry, reason=reason, seconds=time.perf_counter() - start)
+
+
+def _make_map(task: SceneTask) -> None:
+    model, writer = _loaded(task.dump)
+    path = task.entry.path
+    options: dict[str, Any] = {"compress": writer.compress, "colors": writer.colors, "driver": "COG"}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(rasterio.Env(**task.env))
+        if not task.alone:
+            # A forest with n_jobs=-1 in each worker would start as many threads as the square of the processors.
+            stack.enter_context(joblib.parallel_config(backend="sequential"))
+        if model is None:
+            write_raster(task.scene.load(), path, **options)
+        elif isinstance(model, ApplyToChips):
+            model(task.scene, dst=path, **options)
+        elif known_halo(model) is not None:
+            predict_raster(model, task.scene, path, memory=task.memory, method=method_of(model), **options)
+        else:
+            write_raster(getattr(model, method_of(model))(task.scene.load()), path, **options)
