@@ -33,7 +33,7 @@ def series(dates: pw.GeoCatalog) -> Any:
     first = dates[0]
     uris, times = (
         tuple(dates[number].uri for number in range(3)),
-        tuple(np.datetime64(f"2010-0{month}-01") for month in (1, 2, 3)),
+        tuple(np.datetime64(f"2010-0{month}-01", "ns") for month in (1, 2, 3)),
     )
     return Scene(uris, first.grid, {"id": "series"}, first.bands, first.block_shape, times=times)
 
