@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from rasterio.windows import Window
 
@@ -67,11 +66,6 @@ class SceneSource:
         self.block_shape: tuple[int, int] = scene.block_shape or _BLOCK
         self.tags: dict[str, Any] = {}
 
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What the catalog says of the scene."""
-        return self._scene.metadata
-
     def read(self, window: Window | None = None) -> Raster:
         """Return a window, or all, with axes (band, y, x) or (band, time, y, x).
 
@@ -88,12 +82,6 @@ class SceneSource:
 
     def close(self) -> None:
         """Do nothing: files are open while they are read."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Do nothing."""
 
 
 def source_of(raster: Any) -> Any:

@@ -146,7 +146,8 @@ class RasterWriter:
             "tiled": True,
             "blockysize": tile[0],
             "blockxsize": tile[1],
-            "interleave": "band",
+            # GDAL gives up the layout of COGs where bands that stand apart are not compressed.
+            "interleave": "pixel" if self._cog and method == "none" else "band",
             "bigtiff": "if_safer",
             # What is read once more is not worth compressing.
             "compress": "none" if self._cog else method,
