@@ -252,15 +252,13 @@ class _Run:
         self._state.update(epoch=epoch, position=position)
         if self.path is None or not (always or self._unsaved >= self.every):
             return
-        names, axis, n_features = self._maker.reference
+        names, axis, n_features = self._maker.reference or (None, None, 0)
         rows = self._pool.rows
         state = {
             "estimator": self.fitting.estimator,
-            "features": {
-                "names": None if names is None else list(names),
-                "n": n_features,
-                "axis": None if axis is None else [list(axis.bands), axis.times, axis.n_times],
-            },
+            "features": n_features,
+            "names": None if names is None else list(names),
+            "axis": None if axis is None else [list(axis.bands), axis.times, axis.n_times],
             "rows": None
             if rows is None
             else {name: getattr(rows, name) for name in ("values", "scene", "pixel", "y", "weight")},
@@ -277,9 +275,12 @@ class _Run:
             )
         self._state.update(epoch=saved["epoch"], position=saved["position"])
         self.fitting.estimator = saved["estimator"]
-        features, rows = saved["features"], saved["rows"]
-        axis = None if features["axis"] is None else TimeAxis(tuple(features["axis"][0]), *features["axis"][1:])
-        names = None if features["names"] is None else tuple(features["names"])
-        self._maker.reference = names, axis, features["n"]
+        names, axis, rows = saved["names"], saved["axis"], saved["rows"]
+        if saved["features"]:
+            self._maker.reference = (
+                None if names is None else tuple(names),
+                None if axis is None else TimeAxis(tuple(axis[0]), *axis[1:]),
+                saved["features"],
+            )
         self._pool.rows = None if rows is None else Rows(**rows)
         self._report.restore(saved["report"])

@@ -36,20 +36,10 @@ class TableMaker:
 
     def __init__(self, catalog: GeoCatalog, groups: str | None, block: float) -> None:
         self._catalog, self._groups, self._block = catalog, groups, block
-        self._names: tuple[str, ...] | None = None
-        self._axis: TimeAxis | None = None
-        self._n_features: int | None = None
+        #: Names, axis and number of the features of the first chip.
+        self.reference: tuple[tuple[str, ...] | None, TimeAxis | None, int] | None = None
         self._grids = [scene.grid for scene in catalog]
         self._dates = catalog.frame["datetime"].to_numpy("datetime64[ns]")
-
-    @property
-    def reference(self) -> tuple[tuple[str, ...] | None, TimeAxis | None, int | None]:
-        """Names, axis and number of the features of the first chip."""
-        return self._names, self._axis, self._n_features
-
-    @reference.setter
-    def reference(self, known: tuple[tuple[str, ...] | None, TimeAxis | None, int | None]) -> None:
-        self._names, self._axis, self._n_features = known
 
     def aligned(self, found: ChipRows) -> Rows:
         """Return the rows of a chip with its features in the order of the first chip.
@@ -70,15 +60,16 @@ class TableMaker:
         """
         rows = found.rows
         assert rows is not None
-        if self._n_features is None:
-            self._names, self._axis, self._n_features = found.names, found.axis, rows.values.shape[1]
+        if self.reference is None:
+            self.reference = found.names, found.axis, rows.values.shape[1]
             return rows
+        names, axis, n_features = self.reference
         try:
-            check_same_dates(self._axis, found.axis, found.scene)
-            columns = band_order(self._names, found.names, rows.values.shape[1], self._n_features)
+            check_same_dates(axis, found.axis, found.scene)
+            columns = band_order(names, found.names, rows.values.shape[1], n_features)
         except PixelwiseError as error:
-            name = self._catalog.frame["id"].iat[found.scene]
-            raise type(error)(f"scene {name}: {error}", **error.values) from error
+            scene = self._catalog.frame["id"].iat[found.scene]
+            raise type(error)(f"scene {scene}: {error}", **error.values) from error
         if isinstance(columns, slice):
             return rows
         return Rows(rows.values[:, columns], rows.scene, rows.pixel, rows.key, rows.y, rows.group, rows.weight)
@@ -96,10 +87,11 @@ class TableMaker:
         PixelTable
             ``scene`` is the row of the catalog.
         """
-        dates = self._dates[rows.scene]
+        assert self.reference is not None
+        (names, axis, _), dates = self.reference, self._dates[rows.scene]
         X = PixelTable.from_values(
-            rows.values, self._grids, pixel=rows.pixel, scene=rows.scene, names=self._names, axis=self._axis,
-            row_times=None if self._axis is not None or np.isnat(dates).any() else dates,
+            rows.values, self._grids, pixel=rows.pixel, scene=rows.scene, names=names, axis=axis,
+            row_times=None if axis is not None or np.isnat(dates).any() else dates,
         )  # fmt: skip
         groups = self._group_ids(X, rows)
         return X if groups is None else X.with_groups(groups)
