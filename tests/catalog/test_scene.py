@@ -118,3 +118,11 @@ def test_a_scene_and_a_chip_show_what_they_are(catalog: pw.GeoCatalog) -> None:
     assert repr(catalog[4]).startswith("Scene('S2_e_20170301'")
     assert "EPSG:32632" in repr(catalog[4])
     assert repr(pw.sampling.GridSampler(100)(catalog)[1]) == "GeoSlice('S2_a_20170211', rows 0:100, columns 100:200)"
+
+
+def test_a_scene_in_plain_parts_is_what_is_loaded(catalog) -> None:
+    plain, loaded = catalog[0].read(Window(3, 4, 20, 10)), pw.unwrap(catalog[0].load(Window(3, 4, 20, 10)))
+    assert np.array_equal(plain.values, loaded.values)
+    assert plain.grid == loaded.grid
+    assert (plain.bands, plain.nodata) == (loaded.bands, loaded.nodata)
+    assert plain.attrs["id"] == catalog[0].id

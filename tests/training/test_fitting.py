@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import pixelwise as pw
-from pixelwise.errors import BandError, GridError, LabelError, MissingDataError
+from pixelwise.errors import BandError, CatalogError, GridError, LabelError, MissingDataError
 
 FEATURES = pw.indices.AppendIndex(pw.indices.NDVI(red="B04", nir="B08"))
 NDVI = pw.indices.NDVI(red="B04", nir="B08")
@@ -236,3 +236,68 @@ def test_a_classifier_without_labels_is_told_so(catalog) -> None:
 def test_what_is_no_estimator_is_refused(catalog, wrong) -> None:
     with pytest.raises(TypeError, match="has no fit"):
         pw.fit_pixelwise(wrong, None, catalog=catalog)
+
+
+# ---------------------------------------------------------------------- several rasters a scene
+
+
+@pytest.fixture
+def fused(catalog, whole, tmp_path) -> tuple[pw.GeoCatalog, pw.Graph]:
+    """The three scenes of one CRS with a coarser raster beside each, and a graph that stacks both."""
+    coarse = whole.isel(band=[2]).coarsen(y=2, x=2).mean().assign_coords(band=["VV"])
+    coarse.astype("float32").rio.write_crs(whole.rio.crs).rio.to_raster(tmp_path / "sar.tif")
+    optical, sar = pw.Input("optical"), pw.Input("sar")
+    stack = pw.fusion.AlignAndStack(target_grid="optical")(optical, pw.sar.LeeSpeckle(window=3)(sar))
+    graph = pw.Graph(inputs={"optical": optical, "sar": sar}, outputs={"features": stack})
+    return catalog.take([0, 1, 2]).assign(sar_uri=str(tmp_path / "sar.tif")), graph
+
+
+def test_a_graph_takes_files_beside_the_scene_as_further_inputs(fused, label) -> None:
+    catalog, graph = fused
+    large, _ = pw.sample_pixels(catalog, graph, label, sampler=pw.GridSampler((100, 100)))
+    small, _ = pw.sample_pixels(catalog, graph, label, sampler=pw.GridSampler((16, 16)))
+    assert large.shape[1] == 4
+    assert np.allclose(large, small, rtol=1e-5)
+    here = large.scene == 2
+    alone = graph({"optical": catalog[2].load(), "sar": pw.open_raster(catalog[2].metadata["sar_uri"])})
+    expected = alone.values[:, *np.divmod(large.pixel[here], catalog[2].grid.width)].T
+    assert np.allclose(np.asarray(large)[here], expected, rtol=1e-5)
+    fitted = pw.fit_pixelwise(DecisionTreeClassifier(max_depth=2), graph, label, catalog=catalog, n_pixels=200, random_state=0)
+    assert len(fitted.feature_names_in_) == 4
+
+
+def test_inputs_that_nothing_tells_apart_or_that_lie_elsewhere_are_refused(fused, label, landsat) -> None:
+    catalog, graph = fused
+    with pytest.raises(CatalogError, match="scene S2_a_20170211 has neither optical_uri and sar_uri"):
+        pw.sample_pixels(pw.GeoCatalog(catalog.frame.drop(columns="sar_uri")), graph, label)
+    with pytest.raises(GridError, match="sar_uri of scene S2_a_20170211 lies elsewhere"):
+        pw.sample_pixels(catalog.assign(sar_uri=str(landsat)), graph, label)
+
+
+def test_dates_of_landsat_with_flags_are_learned_from_where_they_are_clear(sentinel) -> None:
+    folder = sentinel["B02"].parents[2] / "lsts"
+    bands = {"b3": "*_b3.tif", "b4": "*_b4.tif", "b5": "*_b5.tif", "fmask": "*_fmask.tif"}
+    catalog = pw.open_catalog(folder, bands=bands).take(slice(0, 19))
+
+    def clear(chip):
+        """Keep land and water, as Fmask has them."""
+        return chip.sel(band=["b3", "b4", "b5"]).where(chip.sel(band="fmask").isin([0, 1]))
+
+    def infrared(chip):
+        return chip.sel(band=["b5"]) > 1500
+
+    report = pw.TrainingReport()
+    fitted = pw.fit_pixelwise(
+        DecisionTreeClassifier(max_depth=3), clear, infrared, catalog=catalog, n_pixels=2000, random_state=0, report=report
+    )
+    assert fitted.feature_names_in_.tolist() == ["b3", "b4", "b5"]
+    total = report.totals()
+    assert total["seen"] == 19 * 61 * 61
+    assert total["no_data"] > 0
+    assert total["masked"] > 0
+    assert total["kept"] == 2000
+    expected = 0
+    for scene in catalog:
+        chip = scene.load().values
+        expected += int(((chip[:3] != -9999).all(axis=0) & np.isin(chip[3], [0, 1])).sum())
+    assert total["valid"] == expected

@@ -114,13 +114,29 @@ class Scene:
         GridError
             If the window lies beyond the scene, or the file is no longer what the catalog says.
         """
+        return to_dataarray(self.read(window, bands))
+
+    def read(self, window: Window | None = None, bands: Sequence[str | int] | None = None) -> Raster:
+        """Read the scene, or a window of it, in plain parts: what `load` makes a DataArray of, at less cost for small chips.
+
+        Parameters
+        ----------
+        window : rasterio.windows.Window or None
+            As for `load`.
+        bands : sequence of (str or int), or None
+            As for `load`.
+
+        Returns
+        -------
+        Raster
+        """
         window = window or Window(0, 0, self.grid.width, self.grid.height)
         rows, cols = window.row_off + window.height, window.col_off + window.width
         if min(window.row_off, window.col_off) < 0 or rows > self.grid.height or cols > self.grid.width:
             raise GridError(f"{window} reaches beyond the {self.grid.height} x {self.grid.width} pixels of scene {self.id}")
         grid = self.grid.window(window.row_off, window.col_off, window.height, window.width)
         raster = self._read(self.uri, grid, bands)
-        return to_dataarray(replace(raster, attrs={**raster.attrs, **self.metadata}))
+        return replace(raster, attrs={**raster.attrs, **self.metadata})
 
     def _read(self, uri: Any, grid: Grid, bands: Sequence[str | int] | None) -> Raster:
         if isinstance(uri, str):

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
+from pixelwise.catalog.inputs import grown, inputs_of, read_inputs
 from pixelwise.catalog.scene import GeoSlice
 from pixelwise.errors import GridError, LabelError, PixelwiseError
-from pixelwise.operators.base import band_position
+from pixelwise.operators.base import Operator, band_position
+from pixelwise.operators.core import Sequential
 from pixelwise.raster.carriers import Raster, unwrap
+from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.dates import TimeAxis, as_times, ascending, dated_names
 from pixelwise.raster.grid import Grid
 from pixelwise.registry import halo_of
 from pixelwise.table.layout import Layout, ToPixelMajor
 from pixelwise.table.missing import NanPolicy, missing_values, refuse_missing, rows_with_nan, table_dtype, valid_rows
 from pixelwise.table.temporal_layout import ToTemporalPixelMajor
-from pixelwise.training.keys import grown, pixel_keys, smallest
+from pixelwise.training.keys import pixel_keys, smallest
 from pixelwise.training.rows import Rows
 
 __all__ = ["ChipReader", "ChipRows", "Draw"]
@@ -144,12 +147,18 @@ class ChipReader:
             raise
 
     def _read(self, chip: GeoSlice, scene: int, fresh: np.ndarray | None, draw: Draw | None) -> ChipRows:
-        window = grown(chip.window, max(halo_of(self.features), halo_of(self.labels)), chip.scene.grid.shape)
-        loaded = chip.scene.load(window)
-        place = chip.scene.grid.window(window.row_off, window.col_off, window.height, window.width)
-        raw = unwrap(loaded)
+        halo = max(halo_of(self.features), halo_of(self.labels))
+        window = grown(chip.window, halo, chip.scene.grid.shape)
+        raw = chip.scene.read(window)
+        place, pipelines = raw.grid, (self.features, self.labels)
+        # A DataArray costs ten times a read of a small chip, and operators do without.
+        loaded = raw if all(map(_takes_plain, pipelines)) else to_dataarray(raw)
         cut = _Cut(chip, window)
-        features = raw if self.features is None else _on(place, self.features(loaded), "X_pipeline", chip)
+        given: Any = loaded
+        if inputs_of(self.features):
+            parts = read_inputs(inputs_of(self.features), chip.scene, raw, halo)
+            given = {name: to_dataarray(part) for name, part in parts.items()}
+        features = raw if self.features is None else _on(place, self.features(given), "X_pipeline", chip)
         labels = None if self.labels is None else _on(place, self.labels(loaded), "y_pipeline", chip)
         features, layout = cut(features), _layout(features)
         flat = layout.flatten(np.asarray(features.cube))
@@ -245,6 +254,18 @@ def _on(place: Grid, made: Any, what: str, chip: GeoSlice) -> Raster:
     return raster
 
 
+def _takes_plain(pipeline: Any) -> bool:
+    """Whether a pipeline is made of operators alone, without functions of the user's, which are given DataArrays."""
+    if pipeline is None:
+        return True
+    if isinstance(pipeline, Sequential):
+        return all(_takes_plain(step) for _, step in pipeline.steps)
+    if not isinstance(pipeline, Operator) or not type(pipeline).__module__.startswith("pixelwise."):
+        return False
+    parts = pipeline.get_params(deep=True).values()
+    return not any(callable(part) and not isinstance(part, Operator) for part in parts)
+
+
 def _layout(raster: Raster) -> Layout:
     return ToPixelMajor() if raster.cube.ndim == 3 else ToTemporalPixelMajor()
 
@@ -289,7 +310,13 @@ def _pixels(chip: GeoSlice, at: np.ndarray) -> np.ndarray:
 
 
 def _count_classes(y: np.ndarray) -> dict[Any, int]:
-    classes, count = np.unique(y, return_counts=True)
+    if y.dtype.kind in "ub" and y.dtype.itemsize == 1:
+        # A tenth of the time of what sorts.
+        all_counts = np.bincount(y, minlength=1)
+        classes = np.flatnonzero(all_counts)
+        count = all_counts[classes]
+    else:
+        classes, count = np.unique(y, return_counts=True)
     if len(classes) > _MOST_CLASSES or (y.dtype.kind == "f" and (classes != np.rint(classes)).any()):
         return {}
     return dict(zip((classes.astype(np.int64) if y.dtype.kind == "f" else classes).tolist(), count.tolist(), strict=True))

@@ -51,7 +51,8 @@ def fit_pixelwise(
         What is cloned and fitted: any of scikit-learn's kind, a Pipeline, a search, a Pixelwise estimator.
     X_pipeline : callable or None
         From a chip to features on its pixels: an operator, a `Sequential`, a function. Operators that look at neighbours are
-        given as many pixels round the chip as they need. None takes the bands as they are.
+        given as many pixels round the chip as they need. None takes the bands as they are. Of a `Graph` with several inputs one
+        is the scene, and each other the file that the catalog names for it: ``sar_uri`` for the input ``sar``.
     y_pipeline : callable or None
         From the same chip to labels: `ReadLabel`, or a `Sequential` that begins with it. Its first band holds labels. None for
         estimators without labels.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from rasterio.windows import Window
 
 from pixelwise.catalog.slices import GeoSlices
 
@@ -118,10 +117,3 @@ class Fresh:
         for top, left, tall, wide in self._windows[earlier] - [row, col, 0, 0]:
             fresh[max(0, top) : max(0, top + tall), max(0, left) : max(0, left + wide)] = False
         return fresh
-
-
-def grown(window: Window, halo: int, shape: tuple[int, int]) -> Window:
-    """Return a window with a ring of pixels round it, as far as the scene goes."""
-    (top, bottom), (left, right) = window.toranges()
-    top, left = max(0, top - halo), max(0, left - halo)
-    return Window(left, top, min(shape[1], right + halo) - left, min(shape[0], bottom + halo) - top)
