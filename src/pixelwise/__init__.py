@@ -56,6 +56,10 @@ from pixelwise.table.missing import NanPolicy
 from pixelwise.table.panel import PanelTable
 from pixelwise.table.pixels import PixelTable
 from pixelwise.table.temporal_layout import FromTemporalPixelMajor, ToTemporalPixelMajor
+from pixelwise.training.fitting import fit_pixelwise
+from pixelwise.training.incremental import fit_pixelwise_incremental
+from pixelwise.training.report import TrainingReport
+from pixelwise.training.samples import read_sample, sample_pixels, write_sample
 from pixelwise.version import __version__
 
 __all__ = [
@@ -111,6 +115,7 @@ __all__ = [
     "StratifiedSampler",
     "ToPixelMajor",
     "ToTemporalPixelMajor",
+    "TrainingReport",
     "VariogramDisplay",
     "WriteCOG",
     "__version__",
@@ -123,6 +128,8 @@ __all__ = [
     "errors",
     "estimate_accuracy",
     "extract_pixels",
+    "fit_pixelwise",
+    "fit_pixelwise_incremental",
     "fold_report",
     "fit_variogram",
     "hookimpl",
@@ -133,7 +140,9 @@ __all__ = [
     "open_catalog",
     "open_raster",
     "predict_raster",
+    "read_sample",
     "rewrap",
+    "sample_pixels",
     "sar",
     "sampling",
     "save_artifact",
@@ -142,4 +151,5 @@ __all__ = [
     "testing",
     "unwrap",
     "write_raster",
+    "write_sample",
 ]

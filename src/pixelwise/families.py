@@ -120,6 +120,8 @@ class EstimatorFamily:
         Whether the estimators take NaN; None asks the fitted estimator.
     time_handling : {"features", "samples", "panel"}, default="features"
         How rasters with a time axis reach the estimators, where no adapter says so: see `ToTemporalPixelMajor`.
+    continues : str or None, default=None
+        Argument of ``fit`` that takes a fitted estimator to go on from, for those without ``partial_fit`` that can.
 
     Examples
     --------
@@ -139,6 +141,7 @@ class EstimatorFamily:
     encode_labels: bool = False
     accepts_nan: bool | None = None
     time_handling: Literal["features", "samples", "panel"] = "features"
+    continues: str | None = None
 
     def loaded_classes(self) -> list[type]:
         """Return the family's classes whose modules are already imported."""

@@ -20,7 +20,7 @@ import joblib
 from pixelwise.errors import ArtifactError, PixelwiseWarning
 from pixelwise.plugins import plugins
 
-__all__ = ["FORMAT_VERSION", "INFO", "PARTS", "artifact_info", "load_artifact"]
+__all__ = ["FORMAT_VERSION", "INFO", "PARTS", "artifact_info", "is_known_type", "load_artifact"]
 
 #: What the archive is made of; `save_artifact` writes it.
 FORMAT_VERSION = 1
@@ -152,7 +152,7 @@ def _loaded(part: bytes, path: Any, trusted: Sequence[str]) -> Any:
     import skops.io
 
     types = skops.io.get_untrusted_types(data=part)
-    refused = sorted(name for name in types if name not in trusted and not _is_known(name))
+    refused = sorted(name for name in types if name not in trusted and not is_known_type(name))
     if refused:
         raise ArtifactError(
             f"{path} holds types that are not trusted: {', '.join(refused)}; if you know them and who made the file, "
@@ -167,10 +167,19 @@ def _listed(versions: Mapping[str, str]) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_known(name: str) -> bool:
+def is_known_type(name: str) -> bool:
     """Whether a type that skops does not know may be built: a class of a known library, or a scikit-learn metric.
 
     What the name stands for is looked at, and not the name alone: a module may hold things from elsewhere.
+
+    Parameters
+    ----------
+    name : str
+        Module and name.
+
+    Returns
+    -------
+    bool
     """
     if name in _PLAIN_TYPES:
         return True

@@ -200,3 +200,13 @@ def test_a_regressor_maps_a_band_from_the_others(scene):
     assert np.isnan(made.rio.nodata)
     valid = ~np.isnan(made.values)
     assert np.corrcoef(made.values[valid], target.values[valid])[0, 1] > 0.9
+
+
+def test_a_booster_goes_on_from_its_own_trees_with_each_chunk_of_a_catalog() -> None:
+    path, polygons = pw.datasets.make_example()
+    label = pw.ReadLabel(labels=polygons, column="class", classes=["forest", "water"])
+    fitted = pw.fit_pixelwise_incremental(
+        XGBClassifier(n_estimators=3, n_jobs=1), None, label, catalog=pw.open_catalog(path), classes=[0, 1],
+        chunk_size=500, random_state=0,
+    )  # fmt: skip
+    assert fitted.get_booster().num_boosted_rounds() == 9

@@ -18,7 +18,7 @@ from pixelwise.raster.lattice import centre_x_y
 if TYPE_CHECKING:
     from pixelwise.raster.io import RasterFile
 
-__all__ = ["read_onto", "window_on"]
+__all__ = ["read_onto", "source_window", "window_on"]
 
 #: Rows and columns of the target whose places are worked out at a time.
 _TILE = 1024
@@ -142,7 +142,7 @@ def _nearest(file: RasterFile, grid: Grid, bands: Sequence[int] | None) -> Raste
 
 
 def _resampled(file: RasterFile, grid: Grid, resampling: Resampling, bands: Sequence[int] | None) -> Raster:
-    window = _source_window(file.grid, grid)
+    window = source_window(file.grid, grid)
     if window is None:
         return _nearest(file, grid, bands)
     part = file.read(window, bands)
@@ -169,8 +169,18 @@ def _float(values: np.ndarray) -> Any:
     return np.result_type(values.dtype, np.float32)
 
 
-def _source_window(source: Grid, target: Grid) -> Window | None:
-    """Return the part of the source that a target's pixels and those round them come from; None where there is none."""
+def source_window(source: Grid, target: Grid) -> Window | None:
+    """Return the part of the source that a target's pixels and those round them come from; None where there is none.
+
+    Parameters
+    ----------
+    source, target : Grid
+        Grids, in any CRS.
+
+    Returns
+    -------
+    rasterio.windows.Window or None
+    """
     along = np.linspace(0, 1, _STEPS)
     rows, cols = along * (target.height - 1), along * (target.width - 1)
     row, col = (part.ravel() for part in np.broadcast_arrays(*_positions(source, target, rows[:, None], cols[None])))

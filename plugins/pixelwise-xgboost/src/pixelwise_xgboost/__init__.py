@@ -28,6 +28,7 @@ def pixelwise_families() -> list[EstimatorFamily]:
             kind="classifier",
             encode_labels=True,
             accepts_nan=True,
+            continues="xgb_model",
         ),
         EstimatorFamily(
             "xgboost-regressor",
@@ -35,5 +36,6 @@ def pixelwise_families() -> list[EstimatorFamily]:
             kind="regressor",
             dtypes=("float32", "float64"),
             accepts_nan=True,
+            continues="xgb_model",
         ),
     ]

@@ -1,0 +1,1 @@
+"""From a catalog of scenes to a fitted estimator."""

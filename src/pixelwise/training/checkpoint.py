@@ -1,0 +1,88 @@
+"""Where a long training stands, kept in a file, so that it goes on there after it was stopped."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pixelwise.errors import ArtifactError
+from pixelwise.stored import is_known_type
+
+__all__ = ["read_checkpoint", "write_checkpoint"]
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a state, so that at any moment either the old or the new one is there in whole.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    state : dict
+        Numbers, text, arrays, and an estimator that skops can save.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder does not exist.
+    """
+    import skops.io
+
+    if not path.parent.is_dir():
+        raise ArtifactError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first")
+    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with new.open("wb") as file:
+            file.write(skops.io.dumps(state))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, estimator: Any) -> dict[str, Any] | None:
+    """Read a state.
+
+    Nothing of an unknown type is built: known ones are those of scikit-learn, of the libraries that plugins serve, and of the
+    library that the estimator is from.
+
+    Parameters
+    ----------
+    path : Path
+        Where it was written.
+    estimator : estimator
+        What is trained.
+
+    Returns
+    -------
+    dict or None
+        None where there is no file.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no checkpoint, or holds other types.
+    """
+    import skops.io
+
+    if not path.exists():
+        return None
+    remedy = "remove it to start anew"
+    try:
+        data = path.read_bytes()
+        types = skops.io.get_untrusted_types(data=data)
+        own = type(estimator).__module__.partition(".")[0]
+        refused = sorted(name for name in types if name.partition(".")[0] != own and not is_known_type(name))
+        if refused:
+            raise ArtifactError(f"checkpoint {path} holds types that are not trusted: {', '.join(refused)}; {remedy}")
+        state = skops.io.loads(data, trusted=types)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"checkpoint {path} cannot be read ({error}): {remedy}") from error
+    if not isinstance(state, dict) or "position" not in state:
+        raise ArtifactError(f"{path} is no checkpoint: {remedy}")
+    return state
