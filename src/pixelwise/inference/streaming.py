@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pixelwise.raster.write import RasterWriter
 from pixelwise.registry import halo_of
 from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
+from pixelwise.warned import warn
 
 __all__ = ["predict_raster"]
 
@@ -222,9 +222,10 @@ class _Sightings:
             return
         empty = ", ".join(name for name, none in zip(self._names, self._empty, strict=True) if none and self._samples)
         blame = f"band {empty} has no valid pixel" if empty else "each pixel lacks data in some band"
-        warnings.warn(
-            f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "
-            f"or use nan='propagate'",
-            MissingDataWarning,
+        warn(
+            MissingDataWarning(
+                f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "
+                f"or use nan='propagate'"
+            ),
             stacklevel=3,
         )

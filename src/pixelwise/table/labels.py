@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pixelwise.errors import BandError, CRSError, LabelError, PixelwiseWarning
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid, as_crs, crs_name, metres_per_unit
 from pixelwise.table.missing import NanPolicy, missing_values, valid_rows
+from pixelwise.warned import warn
 
 __all__ = ["Found", "find_in_raster", "find_in_vector", "read_labels"]
 
@@ -156,10 +156,11 @@ def find_in_vector(grid: Grid, features: gpd.GeoDataFrame, all_touched: bool) ->
     pixel, first, last = _burn(grid, local, all_touched)
     ambiguous = label[first] != label[last]
     if ambiguous.any():
-        warnings.warn(
-            f"{ambiguous.sum()} of {len(pixel)} labelled pixels lie under features with different labels and were left out: "
-            f"mend the overlaps, or shrink the polygons with buffer=",
-            PixelwiseWarning,
+        warn(
+            PixelwiseWarning(
+                f"{ambiguous.sum()} of {len(pixel)} labelled pixels lie under features with different labels and were left "
+                "out: mend the overlaps, or shrink the polygons with buffer="
+            ),
             stacklevel=3,
         )
     keep = ~ambiguous
