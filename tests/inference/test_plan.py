@@ -75,7 +75,9 @@ def test_less_memory_makes_smaller_chips_and_never_breaks_the_budget(sized: Any)
 
 
 @pytest.mark.parametrize(
-    "more", [{"halo": 50}, {"workers": 4}, {"method": "predict_proba"}], ids=["halo", "workers", "bands out"]
+    "more",
+    [{"halo": 50}, {"workers": 4}, {"methods": ["predict_proba"]}, {"methods": ["predict", "predict_proba"]}],
+    ids=["halo", "workers", "bands out", "two maps"],
 )
 def test_more_work_needs_more_memory(sized: Any, more: dict[str, Any]) -> None:
     model = LogisticRegression().fit([[0], [1], [2]], [0, 1, 2])

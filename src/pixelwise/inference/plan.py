@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class ChipPlan:
 
 
 def plan_chips(
-    source: Source, model: Any, budget: int, *, method: str = "predict", halo: int = 0, workers: int = 1
+    source: Source, model: Any, budget: int, *, methods: Sequence[str] = ("predict",), halo: int = 0, workers: int = 1
 ) -> ChipPlan:
     """Find the largest chip that is worth while and fits the budget.
 
@@ -67,8 +67,8 @@ def plan_chips(
         What is applied: its number of classes and its operators count.
     budget : int
         Bytes.
-    method : str
-        What is called.
+    methods : sequence of str
+        What is called of each chip.
     halo : int
         Pixels that are read round a chip.
     workers : int
@@ -94,7 +94,7 @@ def plan_chips(
     >>> plan.height, plan.width
     (60, 80)
     """
-    stages = _Stages(source, model, budget, method, halo, workers)
+    stages = _Stages(source, model, budget, methods, halo, workers)
     best: tuple[int, int] | None = None
     for height, width in _sizes(source.block_shape, source.grid.shape):
         if stages.needed(height, width) > budget:
@@ -131,7 +131,7 @@ def _sizes(block: tuple[int, int], whole: tuple[int, int]) -> Iterator[tuple[int
 class _Stages:
     """The bytes of each stage, by the size of a chip."""
 
-    def __init__(self, source: Source, model: Any, budget: int, method: str, halo: int, workers: int) -> None:
+    def __init__(self, source: Source, model: Any, budget: int, methods: Sequence[str], halo: int, workers: int) -> None:
         self.halo, self.workers, self.bands = halo, workers, source.n_bands * (source.n_times or 1)
         self.item = int(np.dtype(source.dtype).itemsize)
         self.table_item = int(table_dtype(source.dtype).itemsize)
@@ -140,7 +140,7 @@ class _Stages:
         self.operators = max(0, steps - 1)
         classes = getattr(model, "classes_", None)
         self.outputs = max(1, len(classes)) if classes is not None and hasattr(classes, "__len__") else 1
-        self.written = self.outputs * 4 if method != "predict" else 8
+        self.written = sum(self.outputs * 4 if method != "predict" else 8 for method in methods)
         jobs = getattr(final_step(model), "n_jobs", None) or getattr(
             getattr(final_step(model), "estimator", None), "n_jobs", None
         )

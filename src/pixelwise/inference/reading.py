@@ -15,6 +15,7 @@ import rasterio.env
 import sklearn
 from rasterio.windows import Window
 
+from pixelwise.inference.models import Call
 from pixelwise.inference.scene_source import Source
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
@@ -36,13 +37,14 @@ class ChipReader:
         Pixels that are read round a chip.
     threads : int
         How many.
-    predict : callable
-        From a Raster to a Raster.
+    ahead : tuple of (list of callable, dict of str to callable), or None, default=None
+        What the threads predict, as from `calls_of`; None only reads.
     """
 
-    def __init__(self, src: Any, source: Source, halo: int, threads: int, predict: Callable[[Raster], Raster]) -> None:
-        self._grid, self._halo = source.grid, halo
-        self._predict = predict if threads > 1 else None
+    def __init__(
+        self, src: Any, source: Source, halo: int, threads: int, ahead: tuple[list[Call], dict[str, Call]] | None = None
+    ) -> None:
+        self._grid, self._halo, self._ahead = source.grid, halo, ahead
         self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
         # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
         more = range(threads - 1) if isinstance(src, str | os.PathLike) else ()
@@ -52,7 +54,7 @@ class ChipReader:
         for file in self._opened:
             self._free.put(file)
 
-    def chip(self, window: Window) -> tuple[Window, Raster, Raster | None]:
+    def chip(self, window: Window) -> tuple[Window, Raster, dict[str, Raster] | None]:
         """Read a window with its halo, as far as the raster goes, and predict it if that is done here.
 
         Parameters
@@ -62,8 +64,8 @@ class ChipReader:
 
         Returns
         -------
-        tuple of (Window, Raster, Raster or None)
-            The window, what was read, and what was predicted.
+        tuple of (Window, Raster, dict of str to Raster or None)
+            The window, what was read, and what was predicted, by method.
         """
         file = self._free.get()
         try:
@@ -73,10 +75,14 @@ class ChipReader:
                 chip = file.read(surroundings(window, self._grid, self._halo))
         finally:
             self._free.put(file)
-        if self._predict is None:
+        if self._ahead is None:
             return window, chip, None
+        front, calls = self._ahead
         with sklearn.config_context(**self._config):
-            return window, chip, self._predict(chip)
+            seen = chip
+            for step in front:
+                seen = step(seen)
+            return window, chip, {method: call(seen) for method, call in calls.items()}
 
     def close(self) -> None:
         """Close the handles that were opened here."""

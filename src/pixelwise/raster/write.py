@@ -21,7 +21,7 @@ from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.cog import check_driver, cog_options, optimise
 from pixelwise.raster.dates import dated_names
-from pixelwise.raster.destination import check_destination, staged, tile_side
+from pixelwise.raster.destination import check_destination, put_in_place, staged, tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
 from pixelwise.raster.legend import add_categories, class_colors, map_classes
@@ -133,7 +133,7 @@ class RasterWriter:
         if any(side < 16 or side % 16 for side in tile):
             raise RasterWriteError(f"tile={tile} is not possible: give two multiples of 16")
         self._cog = cog_options(self.dtype, bool(self.classes), method) if check_driver(driver) == "COG" else None
-        self._colors = class_colors(self.classes, colors)
+        self._colors, self._finished = class_colors(self.classes, colors), False
         self._options: dict[str, Any] = {
             "driver": "GTiff",
             "width": grid.width,
@@ -252,16 +252,32 @@ class RasterWriter:
         with self._writing():
             self._file.write(cube.astype(self.dtype, copy=False), window=window)
 
+    def finish(self) -> list[tuple[Path, Path]]:
+        """Complete the file, and leave it to the caller to put it in place, together with others, inside the ``with`` block.
+
+        Returns
+        -------
+        list of (pathlib.Path, pathlib.Path)
+            For `put_in_place`; the map comes last.
+
+        Raises
+        ------
+        RasterWriteError
+            If it could not be written whole.
+        """
+        with self._writing():
+            self._file.close()
+            self._check()
+            if self._cog:
+                optimise(self._temporary, self._cog)
+        add_categories(self._temporary, self.classes)
+        self._finished = True
+        return [(Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")) for suffix in (*_SIDECARS, "")]
+
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         with self._stack:
-            if kind is None:
-                with self._writing():
-                    self._file.close()
-                    self._check()
-                    if self._cog:
-                        optimise(self._temporary, self._cog)
-                add_categories(self._temporary, self.classes)
-                self._move()
+            if kind is None and not self._finished:
+                put_in_place(self.finish())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -286,19 +302,6 @@ class RasterWriter:
                 length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
                 if offset is None or length is None or int(offset) + int(length) > size:
                     raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
-
-    def _move(self) -> None:
-        try:
-            self._temporary.replace(self.path)
-        except OSError as error:
-            why = f"{self.path} cannot be replaced: {error.strerror}; close the programs that have it open"
-            raise RasterWriteError(why) from error
-        for suffix in _SIDECARS:
-            new, old = Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")
-            if new.exists():
-                new.replace(old)
-            else:
-                old.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,67 @@
+"""What the chips of a raster held, for warnings that a chip alone cannot give."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from pixelwise.errors import MissingDataWarning
+from pixelwise.inference.models import policy_of
+from pixelwise.inference.scene_source import Source
+from pixelwise.raster.carriers import Raster
+from pixelwise.table.layout import ToPixelMajor
+from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
+
+__all__ = ["Sightings"]
+
+
+class Sightings:
+    """What the chips held, for warnings that a chip alone cannot give."""
+
+    def __init__(self, source: Source, model: Any) -> None:
+        self._names = source.bands or tuple(f"band_{number}" for number in range(1, source.n_bands + 1))
+        self._policy = policy_of(model, self._names)
+        self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)
+        self._step = max(1, math.isqrt(source.grid.size // 10_000))
+        self._empty = np.ones(source.n_bands, bool)
+        self._samples: list[np.ndarray] = []
+        self._predicted = False
+
+    def note(self, chip: Raster, made: Raster) -> None:
+        """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data."""
+        fill = made.nodata[0]
+        if not self._predicted:
+            self._predicted = fill is None or bool((~np.isnan(made.values) if np.isnan(fill) else made.values != fill).any())
+        # With a time axis there is no telling which dates a model needs.
+        if chip.cube.ndim > 3:
+            return
+        sample, mask = self._flat(chip, self._step)
+        valid, _ = valid_rows(sample, self._marks, mask, self._policy, "complete")
+        self._samples.append(sample.copy() if valid is None else sample[:, valid])
+        if not self._predicted:
+            flat, mask = self._flat(chip, 1)
+            _, missing = valid_rows(flat, self._marks, mask, self._policy, "any")
+            self._empty &= [gaps is not None and bool(gaps.all()) for gaps in missing]
+
+    def _flat(self, chip: Raster, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+        flat = ToPixelMajor().flatten
+        mask = None if chip.mask is None else np.broadcast_to(chip.mask, chip.cube.shape)[:, ::step, ::step]
+        return flat(chip.cube[:, ::step, ::step]), None if mask is None else flat(mask)
+
+    def report(self) -> None:
+        """Warn of what the whole raster lacks."""
+        if self._predicted:
+            if self._samples:
+                report_suspected_fill(np.concatenate(self._samples, axis=1), "to the model")
+            return
+        empty = ", ".join(name for name, none in zip(self._names, self._empty, strict=True) if none and self._samples)
+        blame = f"band {empty} has no valid pixel" if empty else "each pixel lacks data in some band"
+        warnings.warn(
+            f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "
+            f"or use nan='propagate'",
+            MissingDataWarning,
+            stacklevel=3,
+        )
