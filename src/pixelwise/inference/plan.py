@@ -36,8 +36,6 @@ class ChipPlan:
     ----------
     height, width : int
         Of a chip, without halo: multiples of the file's blocks.
-    tile : (int, int)
-        Height and width of an output tile.
     cache : int
         Bytes for GDAL's cache.
     working : int
@@ -48,10 +46,23 @@ class ChipPlan:
 
     height: int
     width: int
-    tile: tuple[int, int]
     cache: int
     working: int
     needed: int
+
+    def tile(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of a map's tiles that chips fill.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width of the map.
+
+        Returns
+        -------
+        (int, int)
+        """
+        return tile_side(self.height, shape[0]), tile_side(self.width, shape[1])
 
 
 def plan_chips(
@@ -111,8 +122,7 @@ def plan_chips(
             f"pixels: pass memory='{needed}MB', or store it in smaller tiles",
             needed=needed * 10**6,
         )
-    tile = tile_side(best[0], source.grid.height), tile_side(best[1], source.grid.width)
-    return ChipPlan(*best, tile, stages.cache, stages.working, stages.needed(*best))
+    return ChipPlan(*best, stages.cache, stages.working, stages.needed(*best))
 
 
 def _sizes(block: tuple[int, int], whole: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -19,19 +19,37 @@ __all__ = ["Sightings"]
 
 
 class Sightings:
-    """What the chips held, for warnings that a chip alone cannot give."""
+    """What the chips held, for warnings that a chip alone cannot give.
 
-    def __init__(self, source: Source, model: Any) -> None:
+    Parameters
+    ----------
+    source : Source
+        What is read.
+    model : estimator
+        What is applied; its policy says what is missing.
+    size : int
+        Number of pixels of all chips.
+    """
+
+    def __init__(self, source: Source, model: Any, size: int) -> None:
         self._names = source.bands or tuple(f"band_{number}" for number in range(1, source.n_bands + 1))
         self._policy = policy_of(model, self._names)
         self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)
-        self._step = max(1, math.isqrt(source.grid.size // 10_000))
+        self._step = max(1, math.isqrt(size // 10_000))
         self._empty = np.ones(source.n_bands, bool)
         self._samples: list[np.ndarray] = []
         self._predicted = False
 
     def note(self, chip: Raster, made: Raster) -> None:
-        """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data."""
+        """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data.
+
+        Parameters
+        ----------
+        chip : Raster
+            What was read.
+        made : Raster
+            What was made of it.
+        """
         fill = made.nodata[0]
         if not self._predicted:
             self._predicted = fill is None or bool((~np.isnan(made.values) if np.isnan(fill) else made.values != fill).any())

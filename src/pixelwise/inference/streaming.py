@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from pixelwise.errors import GridError
 from pixelwise.inference.models import as_raster_model, calls_of, with_engine
 from pixelwise.inference.outputs import Maps, destinations, refuse_sources
+from pixelwise.inference.part import part_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import source_of
@@ -40,6 +41,8 @@ def predict_raster(
     compress: str | None = "deflate",
     colors: Mapping[Any, str] | None = None,
     driver: str = "GTiff",
+    window: Any = None,
+    geometry: Any = None,
 ) -> Any:
     """Apply a fitted model to a raster file and write the map, or several maps from one read, chip by chip.
 
@@ -72,6 +75,11 @@ def predict_raster(
         Colours of classes, "#rrggbb" by name or code.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" writes a cloud-optimised GeoTIFF, with overviews.
+    window : rasterio.windows.Window, ((first, stop), (first, stop)) of rows and columns, or None, default=None
+        A part of the raster that is mapped, instead of all; its pixels are those of the whole map.
+    geometry : shapely geometry, GeoSeries, GeoDataFrame, path of a vector file, or None, default=None
+        The part by what covers it, in any CRS; one that names none is in that of the raster. The map has the geometry's bounds,
+        and the fill where a pixel's centre lies outside. Chips without a pixel inside are not read.
 
     Returns
     -------
@@ -82,6 +90,8 @@ def predict_raster(
     ------
     NotFittedError
         If the model is not fitted.
+    GridError, CRSError
+        If the part lies beyond the raster, or in an unknown place.
     MemoryBudgetError
         If not even a chip of one block fits the memory.
     RasterReadError, RasterWriteError
@@ -113,17 +123,18 @@ def predict_raster(
         source = source_of(src)
         stack.callback(source.close)
         refuse_sources(paths, [source.path])
+        part = part_of(source.grid, window, geometry)
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
         ahead = (front, calls) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
-        windows = list(source.grid.windows(plan.height, plan.width))
+        windows = list(part.windows(plan.height, plan.width))
         chips = stack.enter_context(contextlib.closing(in_order(reader.chip, windows, threads)))
-        sightings = Sightings(source, model)
+        sightings = Sightings(source, model, part.grid.size)
         tick = stack.enter_context(_ticker(progress, len(windows)))
-        options = {"compress": compress, "tile": plan.tile, "driver": driver}
-        maps = stack.enter_context(Maps(paths, source.grid, colors, options))
-        for window, chip, ready in chips:
+        options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver}
+        maps = stack.enter_context(Maps(paths, part.grid, colors, options))
+        for at, chip, ready in chips:
             made = ready or {}
             if ready is None:
                 # Called from here and from no function of its own: few frames above the estimator keep tracebacks clear.
@@ -133,8 +144,8 @@ def predict_raster(
                 for name, call in calls.items():
                     made[name] = call(seen)
                 del seen
-            made = {name: _core(whole, chip, window, halo) for name, whole in made.items()}
-            maps.write(made, window)
+            made = {name: part.hidden(_core(whole, chip, at, halo), at) for name, whole in made.items()}
+            maps.write(made, part.place(at))
             sightings.note(chip, next(iter(made.values())))
             tick()
             # Else the chip would live on while the next but one is read.
