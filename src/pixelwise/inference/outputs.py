@@ -101,7 +101,24 @@ class Maps:
     ) -> None:
         self._paths, self._grid, self._colors, self._options = paths, grid, colors, options
         self._writers: dict[str, RasterWriter] = {}
-        self._stack = contextlib.ExitStack()
+        self._stack, self._is_open = contextlib.ExitStack(), False
+
+    def prepare(self, made: Mapping[str, Raster]) -> None:
+        """Say what the maps are; an error here comes before anything is written.
+
+        Parameters
+        ----------
+        made : mapping of str to Raster
+            What was made of a chip, by method.
+
+        Raises
+        ------
+        RasterWriteError, FillValueError, LabelError
+            If there can be no such maps.
+        """
+        for method, raster in made.items():
+            colors = self._colors if method == "predict" or len(self._paths) == 1 else None
+            self._writers[method] = RasterWriter.like(raster, self._paths[method], self._grid, colors=colors, **self._options)
 
     def write(self, made: Mapping[str, Raster], window: Window) -> None:
         """Write what was made of a chip.
@@ -118,11 +135,13 @@ class Maps:
         RasterWriteError
             If it cannot be written.
         """
+        if not self._writers:
+            self.prepare(made)
+        if not self._is_open:
+            for writer in self._writers.values():
+                self._stack.enter_context(writer)
+            self._is_open = True
         for method, raster in made.items():
-            if method not in self._writers:
-                colors = self._colors if method == "predict" or len(self._paths) == 1 else None
-                writer = RasterWriter.like(raster, self._paths[method], self._grid, colors=colors, **self._options)
-                self._writers[method] = self._stack.enter_context(writer)
             self._writers[method].write(raster.values, window)
 
     def finish(self) -> None:

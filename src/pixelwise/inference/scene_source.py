@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 from rasterio.windows import Window
@@ -11,7 +12,7 @@ from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import open_source
 
-__all__ = ["SceneSource", "Source", "source_of"]
+__all__ = ["SceneSource", "Source", "files_read", "source_of"]
 
 #: Rows and columns of a chip of a scene whose blocks are not known.
 _BLOCK = (256, 256)
@@ -97,3 +98,20 @@ def source_of(raster: Any) -> Any:
     RasterFile, ArraySource or SceneSource
     """
     return SceneSource(raster) if isinstance(raster, Scene) else open_source(raster)
+
+
+def files_read(raster: Any) -> Any:
+    """Return the files that a raster or scene is read from, or None where it is read from memory.
+
+    Parameters
+    ----------
+    raster : object
+        As for `source_of`.
+
+    Returns
+    -------
+    str, mapping of str to str, tuple of them, or None
+    """
+    if isinstance(raster, Scene):
+        return raster.uri
+    return os.fspath(raster) if isinstance(raster, str | os.PathLike) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import sklearn
@@ -12,18 +13,21 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from pixelwise.errors import GridError
+from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
+from pixelwise.inference.kept_chips import KeptChips, forget_chips
 from pixelwise.inference.models import as_raster_model, calls_of, with_engine
 from pixelwise.inference.outputs import Maps, destinations, refuse_sources
-from pixelwise.inference.part import part_of
+from pixelwise.inference.part import Part, part_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.inference.reading import ChipReader, in_order
-from pixelwise.inference.scene_source import source_of
+from pixelwise.inference.scene_source import files_read, source_of
 from pixelwise.inference.sightings import Sightings
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.cog import check_driver
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache
 from pixelwise.registry import halo_of
+from pixelwise.version import __version__
 
 __all__ = ["predict_raster"]
 
@@ -43,6 +47,7 @@ def predict_raster(
     driver: str = "GTiff",
     window: Any = None,
     geometry: Any = None,
+    resume: bool = False,
 ) -> Any:
     """Apply a fitted model to a raster file and write the map, or several maps from one read, chip by chip.
 
@@ -80,6 +85,9 @@ def predict_raster(
     geometry : shapely geometry, GeoSeries, GeoDataFrame, path of a vector file, or None, default=None
         The part by what covers it, in any CRS; one that names none is in that of the raster. The map has the geometry's bounds,
         and the fill where a pixel's centre lies outside. Chips without a pixel inside are not read.
+    resume : bool, default=False
+        Whether chips are kept in a hidden folder beside the map until it is complete, so that the same call goes on with the
+        others after the process was killed. Chips of another model, source, part or memory are not used.
 
     Returns
     -------
@@ -128,12 +136,15 @@ def predict_raster(
         stack.enter_context(_limits(plan))
         ahead = (front, calls) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
-        windows = list(part.windows(plan.height, plan.width))
-        chips = stack.enter_context(contextlib.closing(in_order(reader.chip, windows, threads)))
-        sightings = Sightings(source, model, part.grid.size)
-        tick = stack.enter_context(_ticker(progress, len(windows)))
         options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver}
         maps = stack.enter_context(Maps(paths, part.grid, colors, options))
+        windows = list(part.windows(plan.height, plan.width))
+        kept = KeptChips(maps, paths, _mark(src, model, paths, plan, part)) if resume else None
+        # The first chip is always made, because it says what the maps are.
+        todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
+        chips = stack.enter_context(contextlib.closing(in_order(reader.chip, todo, threads)))
+        sightings = Sightings(source, model, part.grid.size, complete=len(todo) == len(windows))
+        tick = stack.enter_context(_ticker(progress, len(windows), len(windows) - len(todo)))
         for at, chip, ready in chips:
             made = ready or {}
             if ready is None:
@@ -145,12 +156,16 @@ def predict_raster(
                     made[name] = call(seen)
                 del seen
             made = {name: part.hidden(_core(whole, chip, at, halo), at) for name, whole in made.items()}
-            maps.write(made, part.place(at))
+            (kept or maps).write(made, part.place(at))
             sightings.note(chip, next(iter(made.values())))
             tick()
             # Else the chip would live on while the next but one is read.
             del chip, ready, made
-        maps.finish()
+        if kept is None:
+            maps.finish()
+            forget_chips(paths.values())
+        else:
+            kept.finish(map(part.place, windows), sightings.note_made)
     sightings.report()
     return paths if isinstance(dst, Mapping) else paths[method]
 
@@ -159,6 +174,20 @@ def _threads(workers: int | None) -> int:
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers!r} is no number of threads: pass 1 or more, or None")
     return workers or 1
+
+
+def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
+    """Return what tells a run from others whose chips are not the same."""
+    files = files_read(src)
+    if files is None:
+        raise ValueError(f"resume=True goes on with files, and src is a {type(src).__name__}: pass a path, or resume=False")
+    shapes = None if part.shapes is None else part.shapes.to_wkb().tolist()
+    place = (part.window.flatten(), shapes, plan.height, plan.width)
+    try:
+        return fingerprint((__version__, model, tuple(methods), place, source_fingerprint(files)))
+    except pickle.PicklingError as error:
+        why = "resume=True tells models apart by what they hold"
+        raise ValueError(f"{why}, and {type(model).__name__} cannot be pickled: define its class in a module") from error
 
 
 @contextlib.contextmanager
@@ -182,11 +211,11 @@ def _core(made: Any, chip: Raster, window: Window, halo: int) -> Raster:
 
 
 @contextlib.contextmanager
-def _ticker(progress: bool | Callable[[int, int], object], total: int) -> Iterator[Callable[[], object]]:
-    """Give a function to call after each chip."""
+def _ticker(progress: bool | Callable[[int, int], object], total: int, before: int) -> Iterator[Callable[[], object]]:
+    """Give a function to call after each chip that follows those from before."""
     if callable(progress):
-        done = itertools.count(1)
+        done = itertools.count(before + 1)
         yield lambda: progress(next(done), total)
         return
-    with tqdm(total=total, disable=not progress, unit="chip") as bar:
+    with tqdm(total=total, initial=before, disable=not progress, unit="chip") as bar:
         yield bar.update

@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixelwise.errors import RasterWriteError
 
-__all__ = ["check_destination", "put_in_place", "staged", "tile_side"]
+__all__ = ["check_destination", "clear_staged", "put_in_place", "staged", "tile_side"]
 
 _SUFFIXES = (".tif", ".tiff")
 
@@ -76,6 +76,23 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         yield Path(folder)
+
+
+def clear_staged(paths: Iterable[Path]) -> None:
+    """Remove the hidden folders that killed runs have left beside their outputs.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        The outputs.
+    """
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        for place in folder.glob(".*"):
+            if place.name[1:].rpartition(".")[0] in known and place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
