@@ -188,3 +188,13 @@ def test_a_method_that_the_model_lacks_is_refused(scene: Path, pixels: Any, tmp_
     model = Ridge().fit(np.asarray(pixels[0]), np.arange(len(pixels[0])))
     with pytest.raises(ValueError, match="Ridge has no method 'predict_proba'"):
         pw.predict_raster(model, scene, in_folder(tmp_path))
+
+
+def test_all_maps_have_overviews_on_request(scene: Path, model: Any, tmp_path: Path) -> None:
+    paths = pw.predict_raster(model, scene, in_folder(tmp_path), overviews=True)
+    with rasterio.open(paths["predict"]) as labels, rasterio.open(paths["predict_proba"]) as shares:
+        assert labels.overviews(1) == shares.overviews(2) == [2]
+        smaller, mean, full = labels.read(1, out_shape=(120, 200)), shares.read(1, out_shape=(120, 200)), shares.read(1)
+    assert set(np.unique(smaller)) == {0, 1, 255}
+    squares = np.stack([full[row::2, col::2] for row in (0, 1) for col in (0, 1)])
+    np.testing.assert_allclose(mean, squares.mean(axis=0), rtol=1e-5)

@@ -116,7 +116,7 @@ class ApplyToChips(Operator):
         dst : path or None, default=None
             GeoTIFF to write; None returns the raster.
         **options : dict
-            ``compress``, ``colors`` and ``driver``, as for `write_raster`.
+            ``compress``, ``colors``, ``driver`` and ``overviews``, as for `write_raster`.
 
         Returns
         -------

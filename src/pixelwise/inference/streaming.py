@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sklearn
@@ -45,6 +45,7 @@ def predict_raster(
     compress: str | None = "deflate",
     colors: Mapping[Any, str] | None = None,
     driver: str = "GTiff",
+    overviews: bool | Sequence[int] = False,
     window: Any = None,
     geometry: Any = None,
     resume: bool = False,
@@ -80,6 +81,9 @@ def predict_raster(
         Colours of classes, "#rrggbb" by name or code.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" writes a cloud-optimised GeoTIFF, with overviews.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True for halves of halves, or factors such as ``[2, 4, 8]``. Those of floats take the mean of
+        several pixels, those of classes one of them.
     window : rasterio.windows.Window, ((first, stop), (first, stop)) of rows and columns, or None, default=None
         A part of the raster that is mapped, instead of all; its pixels are those of the whole map.
     geometry : shapely geometry, GeoSeries, GeoDataFrame, path of a vector file, or None, default=None
@@ -136,7 +140,7 @@ def predict_raster(
         stack.enter_context(_limits(plan))
         ahead = (front, calls) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
-        options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver}
+        options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver, "overviews": overviews}
         maps = stack.enter_context(Maps(paths, part.grid, colors, options))
         windows = list(part.windows(plan.height, plan.width))
         kept = KeptChips(maps, paths, _mark(src, model, paths, plan, part)) if resume else None

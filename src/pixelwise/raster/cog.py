@@ -11,6 +11,7 @@ from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
 from pixelwise.raster.open_files import gdal_cache
+from pixelwise.raster.overviews import overview_resampling
 
 __all__ = ["check_driver", "cog_options", "optimise"]
 
@@ -79,7 +80,7 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
         "blocksize": _BLOCK,
         "compress": compress,
         "overviews": "ignore_existing",
-        "overview_resampling": "average" if floats and not classes else "nearest",
+        "overview_resampling": overview_resampling(dtype, classes).name,
         "bigtiff": "if_safer",
     }
     if compress in ("deflate", "zstd", "lzw") and (floats or np.dtype(dtype).itemsize < 8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -10,9 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import rasterio
+from rasterio.errors import RasterioError
+
 from pixelwise.errors import RasterWriteError
 
-__all__ = ["check_destination", "clear_staged", "put_in_place", "staged", "tile_side"]
+__all__ = ["check_destination", "check_tiles", "clear_staged", "put_in_place", "staged", "tile_side"]
 
 _SUFFIXES = (".tif", ".tiff")
 
@@ -76,6 +80,31 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         yield Path(folder)
+
+
+def check_tiles(path: Path, tile: tuple[int, int]) -> None:
+    """Look whether every tile of a GeoTIFF lies inside the file: GDAL does not report all that goes wrong while closing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    tile : (int, int)
+        Height and width of a tile.
+
+    Raises
+    ------
+    rasterio.errors.RasterioError
+        If one does not.
+    """
+    size = path.stat().st_size
+    with rasterio.open(path) as file:
+        tiles = itertools.product(range(-(-file.height // tile[0])), range(-(-file.width // tile[1])))
+        for (row, col), band in itertools.product(tiles, file.indexes):
+            offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+            length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+            if offset is None or length is None or int(offset) + int(length) > size:
+                raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
 
 
 def clear_staged(paths: Iterable[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import warnings
@@ -21,10 +20,11 @@ from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.cog import check_driver, cog_options, optimise
 from pixelwise.raster.dates import dated_names
-from pixelwise.raster.destination import check_destination, put_in_place, staged, tile_side
+from pixelwise.raster.destination import check_destination, check_tiles, put_in_place, staged, tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
 from pixelwise.raster.legend import add_categories, class_colors, map_classes
+from pixelwise.raster.overviews import add_overviews, overview_factors, overview_resampling
 
 __all__ = ["RasterWriter", "write_raster"]
 
@@ -75,6 +75,8 @@ class RasterWriter:
         Scale and offset that turn values into quantities.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" makes a cloud-optimised GeoTIFF, with overviews, of the finished file.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True, or factors. Those of floats take the mean of several pixels, others one of them.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class RasterWriter:
         tile: tuple[int, int] = (256, 256),
         scale: tuple[float, float] | None = None,
         driver: str = "GTiff",
+        overviews: bool | Sequence[int] = False,
     ) -> None:
         self.path = check_destination(path)
         self.grid, self.count, self.nodata, self.scale = grid, count, nodata, scale
@@ -133,6 +136,9 @@ class RasterWriter:
         if any(side < 16 or side % 16 for side in tile):
             raise RasterWriteError(f"tile={tile} is not possible: give two multiples of 16")
         self._cog = cog_options(self.dtype, bool(self.classes), method) if check_driver(driver) == "COG" else None
+        self._overviews = overview_factors(overviews, grid.shape) if self._cog is None else []
+        if self._cog is not None and not isinstance(overviews, bool):
+            raise RasterWriteError(f"overviews={list(overviews)} are for driver='GTiff', and a COG has its own: leave them out")
         self._colors, self._finished = class_colors(self.classes, colors), False
         self._options: dict[str, Any] = {
             "driver": "GTiff",
@@ -173,7 +179,7 @@ class RasterWriter:
         grid : Grid
             The whole.
         **options : dict
-            ``colors``, ``compress``, ``tile``, ``driver``.
+            ``colors``, ``compress``, ``tile``, ``driver``, ``overviews``.
 
         Returns
         -------
@@ -267,7 +273,10 @@ class RasterWriter:
         """
         with self._writing():
             self._file.close()
-            self._check()
+            with _without_georeference():
+                check_tiles(self._temporary, (self._options["blockysize"], self._options["blockxsize"]))
+                if self._overviews:
+                    add_overviews(self._temporary, self._overviews, overview_resampling(self.dtype, bool(self.classes)))
             if self._cog:
                 optimise(self._temporary, self._cog)
         add_categories(self._temporary, self.classes)
@@ -292,17 +301,6 @@ class RasterWriter:
         with contextlib.suppress(RasterioError):
             self._file.close()
 
-    def _check(self) -> None:
-        """Look whether every tile lies inside the file: GDAL does not report all that goes wrong while closing."""
-        size, (height, width) = self._temporary.stat().st_size, (self._options["blockysize"], self._options["blockxsize"])
-        tiles = itertools.product(range(-(-self.grid.height // height)), range(-(-self.grid.width // width)))
-        with _without_georeference(), rasterio.open(self._temporary) as file:
-            for (row, col), band in itertools.product(tiles, range(1, self.count + 1)):
-                offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-                length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-                if offset is None or length is None or int(offset) + int(length) > size:
-                    raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
-
 
 @contextlib.contextmanager
 def _without_georeference() -> Iterator[None]:
@@ -322,8 +320,9 @@ def _file_dtype(dtype: Any) -> str:
 
 
 def write_raster(
-    raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None, driver: str = "GTiff"
-) -> Path:
+    raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None,
+    driver: str = "GTiff", overviews: bool | Sequence[int] = False,
+) -> Path:  # fmt: skip
     """Write a raster as a tiled, compressed GeoTIFF, whole or not at all.
 
     A map that knows its classes gets their names, and a colour table. A lazy raster, or a file, is read and written block by
@@ -341,6 +340,8 @@ def write_raster(
         Colours of a map's classes, "#rrggbb" by name or code; the others get one of a palette for colour-blind people.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" writes a cloud-optimised GeoTIFF, with overviews.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True for halves of halves, or factors such as ``[2, 4, 8]``.
 
     Returns
     -------
@@ -382,7 +383,7 @@ def write_raster(
         sides = list(zip(source.block_shape, source.grid.shape, strict=True))
         height, width = (min(max(block, 1024 // block * block), side) for block, side in sides)
         tile = tile_side(height, source.grid.height), tile_side(width, source.grid.width)
-        options = {"compress": compress, "colors": colors, "tile": tile, "driver": driver}
+        options = {"compress": compress, "colors": colors, "tile": tile, "driver": driver, "overviews": overviews}
         with RasterWriter.like(example, place, source.grid, **options) as writer:
             for window in source.grid.windows(height, width):
                 writer.write(_plain(source.read(window), as_floats).values, window)
