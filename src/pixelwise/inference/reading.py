@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -16,10 +15,9 @@ import sklearn
 from rasterio.windows import Window
 
 from pixelwise.inference.models import Call
-from pixelwise.inference.scene_source import Source
+from pixelwise.inference.scene_source import Source, files_read, source_of
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import RasterFile
 
 __all__ = ["ChipReader", "in_order", "surroundings"]
 
@@ -30,7 +28,7 @@ class ChipReader:
     Parameters
     ----------
     src : object
-        What was opened; a path is opened once more for each further thread.
+        What was opened; paths are opened once more for each further thread.
     source : Source
         What it was opened as.
     halo : int
@@ -47,8 +45,8 @@ class ChipReader:
         self._grid, self._halo, self._ahead = source.grid, halo, ahead
         self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
         # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
-        more = range(threads - 1) if isinstance(src, str | os.PathLike) else ()
-        self._opened = [RasterFile(src) for _ in more]
+        more = range(threads - 1) if files_read(src) is not None else ()
+        self._opened: list[Source] = [source_of(src) for _ in more]
         self._free: queue.SimpleQueue[Source] = queue.SimpleQueue()
         self._free.put(source)
         for file in self._opened:

@@ -12,6 +12,7 @@ import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
+from pixelwise.catalog.facts import files_of
 from pixelwise.errors import GridError
 from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
 from pixelwise.inference.kept_chips import KeptChips, forget_chips
@@ -59,8 +60,9 @@ def predict_raster(
     ----------
     model : estimator
         Fitted: a Pixelwise estimator, a Pipeline or search with one, or any scikit-learn estimator.
-    src : path, rasterio dataset, raster of any other carrier, or Scene
-        What to read; a path is read ahead in a thread of its own.
+    src : path, mapping of str to path, list of paths, rasterio dataset, raster of any other carrier, or Scene
+        What to read: a file or URL; the file of each band, brought to the finest grid among them; the files of a mosaic, on the
+        same pixels; a DataArray, which may be lazy. Files are read ahead in a thread of its own.
     dst : path, or mapping of str to path
         GeoTIFF to write; or one for each of several methods, such as ``{"predict": "map.tif", "predict_proba": "p.tif"}``: then
         each chip is read once, and steps in front of the last one of a Pipeline are applied once.
@@ -134,7 +136,7 @@ def predict_raster(
     with contextlib.ExitStack() as stack:
         source = source_of(src)
         stack.callback(source.close)
-        refuse_sources(paths, [source.path])
+        refuse_sources(paths, [source.path] if (files := files_read(src)) is None else files_of(files))
         part = part_of(source.grid, window, geometry)
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
@@ -143,7 +145,7 @@ def predict_raster(
         options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver, "overviews": overviews}
         maps = stack.enter_context(Maps(paths, part.grid, colors, options))
         windows = list(part.windows(plan.height, plan.width))
-        kept = KeptChips(maps, paths, _mark(src, model, paths, plan, part)) if resume else None
+        kept = KeptChips(maps, paths, _mark(src, files, model, paths, plan, part)) if resume else None
         # The first chip is always made, because it says what the maps are.
         todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
         chips = stack.enter_context(contextlib.closing(in_order(reader.chip, todo, threads)))
@@ -180,9 +182,8 @@ def _threads(workers: int | None) -> int:
     return workers or 1
 
 
-def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
+def _mark(src: Any, files: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
     """Return what tells a run from others whose chips are not the same."""
-    files = files_read(src)
     if files is None:
         raise ValueError(f"resume=True goes on with files, and src is a {type(src).__name__}: pass a path, or resume=False")
     shapes = None if part.shapes is None else part.shapes.to_wkb().tolist()
