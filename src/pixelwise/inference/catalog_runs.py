@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
-from pixelwise.raster.destination import check_destination, staged
+from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache, is_remote
 
@@ -135,7 +134,9 @@ class CatalogPipeline:
         scenes, paths = list(self.catalog), self._paths()
         for folder in {path.parent for path in (*paths, self.journal)}:
             folder.mkdir(parents=True, exist_ok=True)
-        _clear([*paths, self.journal])
+        clear_staged([*paths, self.journal])
+        for path in paths:
+            check_destination(path)
         mark = fingerprint((self._model, self._writer))
         entries = [
             Entry(str(path), scene.id, mark, source_fingerprint(scene.uri)) for scene, path in zip(scenes, paths, strict=True)
@@ -257,14 +258,3 @@ def _check_model(model: Any) -> None:
     """Raise an error before any work if a model is not fitted, or cannot be applied."""
     if model is not None and not isinstance(model, ApplyToChips):
         as_raster_model(model, method_of(model))
-
-
-def _clear(paths: Sequence[Path]) -> None:
-    """Remove the hidden folders that a killed run has left beside its outputs."""
-    names = {path.name for path in paths}
-    for folder in {path.parent for path in paths}:
-        for place in folder.glob(".*"):
-            if place.name[1:].rpartition(".")[0] in names and place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-    for path in paths[:-1]:
-        check_destination(path)
