@@ -1,129 +1,206 @@
-"""Files side by side are read as one raster, where they lie on the same pixels."""
+"""A mosaic opens like a raster: each file's pixels, nodata between, and what all files say of their bands."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rasterio.windows import Window
+import rasterio
+from rasterio.enums import ColorInterp
 
 import pixelwise as pw
-from pixelwise.errors import BandError, GridError, RasterReadError
-from pixelwise.raster.mosaic import Mosaic
+from pixelwise.errors import BandError, CRSError, FillValueError, GridError, PixelwiseWarning, RasterReadError, RasterWriteError
+from pixelwise.raster.legend import map_classes
+from pixelwise.raster.mosaic import write_mosaic
 
-GRID = pw.Grid("EPSG:32633", (10, 0, 330_000, 0, -10, 5_822_040), 90, 120)
-
-
-def tile(folder: Path, name: str, rows: slice, cols: slice, values: np.ndarray, **parts: Any) -> Path:
-    """Write a part of a scene as a file of its own."""
-    grid = parts.pop("grid", None) or GRID.window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
-    raster = pw.Raster(values[:, rows, cols], grid, **{"bands": ("red", "nir"), "nodata": (0, 0), **parts})
-    return pw.write_raster(raster, folder / name)
+KINDS = (".vrt", ".gti.gpkg")
+NAMES = {1: "forest", 2: "open water"}
+UTM = "EPSG:32633"
 
 
 @pytest.fixture
-def cube() -> np.ndarray:
-    return np.random.default_rng(0).integers(1, 5000, (2, 90, 120)).astype("uint16")
+def tile(tmp_path: Path) -> Callable[..., str]:
+    """Write a map of one code at pixel (col, row) of a lattice of 10 m."""
+
+    def _tile(name: str, col: float, row: float, code: int, shape: tuple[int, int] = (40, 50), **how: Any) -> str:
+        how = {"crs": UTM, "step": 10.0, "names": NAMES, "nodata": 255, "dtype": "uint8", "count": 1} | how
+        step, crs = how["step"], how["crs"]
+        grid = pw.Grid(crs, (step, 0, 300_000 + 10 * col, 0, -step, 5_000_000 - 10 * row), *shape)
+        values = np.full((how["count"], *shape), code, how["dtype"])
+        attrs = {"flag_values": list(how["names"]), "class_names": list(how["names"].values()), "flag_meanings": "a b"}
+        bands = tuple(f"band{at}" for at in range(how["count"])) if how["count"] > 1 else ("predict",)
+        raster = pw.Raster(values, grid, bands, (how["nodata"],), attrs=attrs if how["names"] else {})
+        (tmp_path / "maps").mkdir(exist_ok=True)
+        return str(pw.write_raster(raster, tmp_path / "maps" / f"{name}.tif"))
+
+    return _tile
 
 
-def test_tiles_are_read_as_the_scene_that_they_were_cut_from(tmp_path: Path, cube: np.ndarray) -> None:
-    parts = [(slice(40, 90), slice(0, 70)), (slice(0, 40), slice(0, 120)), (slice(40, 90), slice(70, 120))]
-    files = [tile(tmp_path, f"{number}.tif", *part, cube) for number, part in enumerate(parts)]
-    with Mosaic(files) as mosaic:
-        assert not mosaic.grid.differs_from(GRID)
-        assert (mosaic.bands, mosaic.nodata, mosaic.dtype) == (("red", "nir"), (0, 0), "uint16")
-        assert mosaic.block_shape == pw.raster.io.RasterFile(files[0]).block_shape
-        np.testing.assert_array_equal(mosaic.read().values, cube)
-        np.testing.assert_array_equal(mosaic.read(Window(60, 30, 25, 20)).values, cube[:, 30:50, 60:85])
+@pytest.fixture
+def three(tile: Callable[..., str]) -> list[str]:
+    """Two maps with a gap between, and one below that covers part of the first."""
+    return [tile("a", 0, 0, 1), tile("b", 60, 0, 2), tile("c", 30, 20, 2)]
 
 
-def test_the_later_file_counts_where_it_has_data(tmp_path: Path, cube: np.ndarray) -> None:
-    later = cube + 1
-    later[:, 50:60] = 0
-    files = [
-        tile(tmp_path, "a.tif", slice(0, 60), slice(0, 120), cube),
-        tile(tmp_path, "b.tif", slice(40, 90), slice(0, 120), later),
-    ]
-    expected = np.concatenate([cube[:, :40], later[:, 40:50], cube[:, 50:60], later[:, 60:]], axis=1)
-    with Mosaic(files) as mosaic:
-        np.testing.assert_array_equal(mosaic.read().values, expected)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_files_values_are_there_and_nodata_between(three: list[str], tmp_path: Path, kind: str) -> None:
+    write_mosaic(three, tmp_path / f"all{kind}")
+    expected = np.full((60, 110), 255, "uint8")
+    expected[:40, :50], expected[:40, 60:110], expected[20:60, 30:80] = 1, 2, 2
+    with rasterio.open(tmp_path / f"all{kind}") as file:
+        np.testing.assert_array_equal(file.read(1), expected)
+        assert (file.nodata, file.dtypes, file.crs) == (255, ("uint8",), UTM)
+        assert file.transform == rasterio.Affine(10, 0, 300_000, 0, -10, 5_000_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"all{kind}", "maps"]
 
 
-def test_gaps_have_the_nodata_value_and_need_one(tmp_path: Path, cube: np.ndarray) -> None:
-    parts = [(slice(0, 40), slice(0, 70)), (slice(40, 90), slice(70, 120))]
-    expected = np.zeros_like(cube)
-    for part in parts:
-        expected[(slice(None), *part)] = cube[(slice(None), *part)]
-    with Mosaic([tile(tmp_path, f"{number}.tif", *part, cube) for number, part in enumerate(parts)]) as mosaic:
-        np.testing.assert_array_equal(mosaic.read().values, expected)
-    bare = [tile(tmp_path, f"bare{number}.tif", *part, cube, nodata=(None, None)) for number, part in enumerate(parts)]
-    with pytest.raises(GridError, match="leave gaps, and declare no nodata"):
-        Mosaic(bare)
-    more = [(slice(0, 40), slice(70, 120)), (slice(40, 90), slice(0, 70))]
-    whole = [
-        *bare,
-        *(tile(tmp_path, f"more{number}.tif", *part, cube, nodata=(None, None)) for number, part in enumerate(more)),
-    ]
-    with Mosaic(whole) as mosaic:
-        np.testing.assert_array_equal(mosaic.read().values, cube)
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_and_colours_of_classes_and_bands_are_kept(three: list[str], tmp_path: Path, kind: str) -> None:
+    write_mosaic(three, tmp_path / f"all{kind}")
+    with rasterio.open(tmp_path / f"all{kind}") as made, rasterio.open(three[0]) as source:
+        assert made.descriptions == source.descriptions == ("predict",)
+        assert made.colorinterp == (ColorInterp.palette,)
+        assert {code: made.colormap(1)[code] for code in (1, 2, 255)} == {
+            code: source.colormap(1)[code] for code in (1, 2, 255)
+        }
+        assert made.tags(1)["CLASS_NAMES"] == source.tags(1)["CLASS_NAMES"]
+    made_array, array = pw.open_raster(tmp_path / f"all{kind}"), pw.open_raster(three[0])
+    assert map_classes(made_array.attrs) == map_classes(array.attrs) == NAMES
 
 
-@pytest.mark.parametrize("nodata", [np.nan, -9999.5])
-def test_floats_keep_their_nodata(tmp_path: Path, cube: np.ndarray, nodata: float) -> None:
-    values = cube.astype("float32")
-    values[:, :5] = nodata
-    files = [
-        tile(tmp_path, f"{start}.tif", slice(start, start + 45), slice(0, 120), values, nodata=(nodata, nodata))
-        for start in (0, 45)
-    ]
-    with Mosaic(files) as mosaic:
-        np.testing.assert_array_equal(mosaic.nodata, (nodata, nodata))
-        np.testing.assert_array_equal(mosaic.read().values, values)
+def test_a_vrt_has_category_names_as_gdal_keeps_them(three: list[str], tmp_path: Path) -> None:
+    write_mosaic(three, tmp_path / "all.vrt")
+    assert "<Category>open water</Category>" in (tmp_path / "all.vrt").read_text()
 
 
-def test_relative_paths_and_odd_names_are_found(tmp_path: Path, cube: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    tile(tmp_path, "a & <b> ü.tif", slice(0, 90), slice(0, 120), cube)
-    monkeypatch.chdir(tmp_path)
-    with Mosaic(["a & <b> ü.tif"]) as mosaic:
-        np.testing.assert_array_equal(mosaic.read().values, cube)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mosaic_moves_with_its_files(three: list[str], tmp_path: Path, kind: str) -> None:
+    write_mosaic(three, tmp_path / f"all{kind}")
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("maps", f"all{kind}"):
+        shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
+    with rasterio.open(tmp_path / "elsewhere" / f"all{kind}") as file:
+        assert set(np.unique(file.read(1))) == {1, 2, 255}
 
 
-def test_files_without_a_place_or_names_do_too(tmp_path: Path, cube: np.ndarray) -> None:
-    path = pw.write_raster(cube, tmp_path / "bare.tif")
-    with Mosaic([path]) as mosaic:
-        assert mosaic.bands is None
-        assert not mosaic.grid.is_georeferenced
-        np.testing.assert_array_equal(mosaic.read().values, cube)
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_pixels_show_what_lies_below(tile: Callable[..., str], tmp_path: Path, kind: str) -> None:
+    write_mosaic([tile("a", 0, 0, 1), tile("hole", 0, 0, 255)], tmp_path / f"all{kind}")
+    with rasterio.open(tmp_path / f"all{kind}") as file:
+        assert (file.read(1) == 1).all()
 
 
-def test_files_that_are_not_alike_are_no_mosaic(tmp_path: Path, cube: np.ndarray) -> None:
-    rows, cols = slice(0, 40), slice(0, 120)
-    first = tile(tmp_path, "first.tif", rows, cols, cube)
-    shifted = pw.Grid("EPSG:32633", (10, 0, 330_004, 0, -10, 5_822_040), 40, 120)
-    coarse = pw.Grid("EPSG:32633", (20, 0, 330_000, 0, -20, 5_822_040), 40, 120)
-    for parts, error, words in (
-        ({"values": cube[:1], "bands": ("red",), "nodata": (0,)}, BandError, r"other\.tif has bands \('red',\)"),
-        ({"bands": ("nir", "red")}, BandError, "has bands"),
-        ({"values": cube.astype("int16")}, BandError, "has dtype int16"),
-        ({"nodata": (1, 1)}, BandError, "has nodata"),
-        ({"grid": shifted}, GridError, "lie on different pixels"),
-        ({"grid": coarse}, GridError, "lie on different pixels .of 10 x 10 from 330000, 5.82204e.06, and of 20 x 20"),
-        ({"grid": pw.Grid("EPSG:32634", GRID.transform, 40, 120)}, GridError, "different CRSs"),
-    ):
-        values = parts.pop("values", cube)
-        with pytest.raises(error, match=words) as caught:
-            Mosaic([first, tile(tmp_path, "other.tif", rows, cols, values, **parts)])
-        assert "\n" not in str(caught.value)
-    with pytest.raises(GridError, match="no files"):
-        Mosaic([])
-    with pytest.raises(RasterReadError, match=r"missing\.tif"):
-        Mosaic([first, tmp_path / "missing.tif"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_bands_of_floats_with_nan_are_exact(tmp_path: Path, raster: Any, kind: str) -> None:
+    floats = (raster.astype("float32") / 7).where(raster % 5 > 0)
+    for name, part in {"a": floats[:, :, :30], "b": floats[:, :, 30:]}.items():
+        pw.write_raster(part, tmp_path / f"{name}.tif")
+    write_mosaic([str(tmp_path / "a.tif"), str(tmp_path / "b.tif")], tmp_path / f"all{kind}")
+    made = pw.open_raster(tmp_path / f"all{kind}")
+    np.testing.assert_array_equal(made, floats)
+    assert made.band.values.tolist() == floats.band.values.tolist()
 
 
-def test_masks_are_refused(tmp_path: Path, write: Any) -> None:
-    values = np.full((4, 40, 40), 255, "uint8")
-    path = write(values, names=(None,) * 4, photometric="RGB", alpha="YES", nodata=None)
-    with pytest.raises(BandError, match="by a mask, which a mosaic cannot have"):
-        Mosaic([path])
+def test_scales_are_kept_where_equal(tile: Callable[..., str], tmp_path: Path) -> None:
+    files = [tile("a", 0, 0, 1, names={}), tile("b", 50, 0, 2, names={})]
+    for path in files:
+        with rasterio.open(path, "r+") as file:
+            file.scales, file.offsets = (0.5,), (-3.0,)
+    write_mosaic(files, tmp_path / "all.vrt")
+    with rasterio.open(tmp_path / "all.vrt") as made:
+        assert (made.scales, made.offsets) == ((0.5,), (-3.0,))
+    with rasterio.open(files[1], "r+") as file:
+        file.scales = (0.25,)
+    write_mosaic(files, tmp_path / "all.vrt")
+    with rasterio.open(tmp_path / "all.vrt") as made:
+        assert made.scales == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (
+            {"crs": "EPSG:32632", "col": 47_246, "row": -271},
+            r"is in EPSG:32632 and .*a\.tif in EPSG:32633, and a VRT has one CRS: write a tile index",
+        ),
+        ({"step": 20.0}, "has pixels of 20 x 20 and .* of 10 x 10, and a VRT has one resolution"),
+        ({"col": 50.3}, "is shifted by 0.3 pixels"),
+    ],
+    ids=["crs", "resolution", "shift"],
+)
+def test_files_on_other_lattices_are_refused_by_vrts_and_brought_to_the_first_by_indexes(
+    tile: Callable[..., str], tmp_path: Path, how: dict[str, Any], says: str
+) -> None:
+    other = {"col": 50, "row": 0, "code": 2, **how}
+    files = [tile("a", 0, 0, 1), tile("b", **other)]
+    with pytest.raises(GridError, match=says):
+        write_mosaic(files, tmp_path / "all.vrt")
+    write_mosaic(files, tmp_path / "all.gti.gpkg")
+    with rasterio.open(tmp_path / "all.gti.gpkg") as file, rasterio.open(files[1]) as second:
+        assert (file.crs, file.res) == (UTM, (10, 10))
+        values = file.read(1)
+        assert values.size < 30_000
+        assert abs((values == 1).sum() - 2000) < 100
+        cover = (second.res[0] / 10) ** 2 * second.width * second.height
+        assert abs((values == 2).sum() - cover) < 0.05 * cover
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "says"),
+    [
+        ({"count": 2, "names": {}}, BandError, "different bands, 2 and 1"),
+        ({"dtype": "int16"}, BandError, r"different dtypes, \('int16',\) and \('uint8',\)"),
+        ({"nodata": 0}, BandError, "different nodata values"),
+    ],
+    ids=["count", "dtype", "nodata"],
+)
+def test_files_that_do_not_go_together_are_refused(
+    tile: Callable[..., str], tmp_path: Path, how: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        write_mosaic([tile("a", 0, 0, 1), tile("b", 50, 0, 2, **how)], tmp_path / "all.vrt")
+
+
+def test_classes_of_other_names_lose_theirs_with_a_warning(tile: Callable[..., str], tmp_path: Path) -> None:
+    files = [tile("a", 0, 0, 1), tile("b", 50, 0, 2, names={1: "forest", 2: "rock"})]
+    with pytest.warns(PixelwiseWarning, match="name their classes differently"):
+        write_mosaic(files, tmp_path / "all.vrt")
+    assert not map_classes(pw.open_raster(tmp_path / "all.vrt").attrs)
+
+
+def test_gaps_need_a_nodata_value(tile: Callable[..., str], tmp_path: Path) -> None:
+    side_by_side = [tile("a", 0, 0, 1, nodata=None), tile("b", 50, 0, 2, nodata=None)]
+    write_mosaic(side_by_side, tmp_path / "all.vrt")
+    with rasterio.open(tmp_path / "all.vrt") as file:
+        assert file.nodata is None
+        assert file.read(1)[0, [0, 99]].tolist() == [1, 2]
+    with pytest.raises(FillValueError, match="would hold 0 between them"):
+        write_mosaic([*side_by_side, tile("c", 120, 0, 2, nodata=None)], tmp_path / "all.vrt")
+
+
+def test_masks_files_without_crs_names_and_places_are_refused(tile: Callable[..., str], write: Any, tmp_path: Path) -> None:
+    path = tile("a", 0, 0, 1)
+    with pytest.raises(RasterWriteError, match=r"end it in \.vrt, or in \.gti\.gpkg"):
+        write_mosaic([path], tmp_path / "all.tif")
+    with pytest.raises(RasterWriteError, match="check the folder"):
+        write_mosaic([path], tmp_path / "nowhere" / "all.vrt")
+    with pytest.raises(RasterReadError, match="cannot be read"):
+        write_mosaic([path, "nothing.tif"], tmp_path / "all.vrt")
+    with pytest.raises(CRSError, match="has no CRS"):
+        write_mosaic([str(write(np.ones((1, 4, 4), "uint8"), crs=None, names=("predict",)))], tmp_path / "all.vrt")
+    masked = tile("m", 0, 0, 1, nodata=None)
+    with rasterio.open(masked, "r+") as file:
+        file.write_mask(np.zeros((40, 50), "uint8"))
+    with pytest.raises(BandError, match="has a mask"):
+        write_mosaic([masked], tmp_path / "all.vrt")
+
+
+def test_remote_files_are_named_as_gdal_does(tile: Callable[..., str], tmp_path: Path) -> None:
+    path = tile("a", 0, 0, 1)
+    with rasterio.open(path):
+        write_mosaic([f"/vsisubfile/0_100000,{path}"], tmp_path / "all.vrt")
+    assert f'relativeToVRT="0" shared="0">/vsisubfile/0_100000,{path}<' in (tmp_path / "all.vrt").read_text()

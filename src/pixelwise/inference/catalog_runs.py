@@ -18,6 +18,7 @@ from pixelwise.catalog.facts import FACTS, files_of
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.opening import open_catalog
 from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
@@ -62,8 +63,9 @@ class CatalogPipeline:
         Whether scenes are left out that the journal knows as done by the same pipeline from the same files; failed ones are
         tried again. False does all again.
     backend : str or None, default=None
-        Of joblib: "loky" (processes), "threading", "dask" (with a ``dask.distributed.Client``), or one that was registered,
-        such as "ray". None takes that of ``joblib.parallel_config``, else loky.
+        Of joblib: "loky" (processes), "threading", "dask" (with a ``dask.distributed.Client``), "ray" (one that is running, or
+        at ``RAY_ADDRESS``, or else on this machine), or one that was registered. None takes that of ``joblib.parallel_config``,
+        else loky.
     journal : path or None, default=None
         The journal, a file of SQLite; None takes ``pixelwise-journal.sqlite`` in the folder of the template.
     memory : str or int, default="512MB"
@@ -193,8 +195,7 @@ class CatalogPipeline:
             dump = stack.enter_context(staged(self.journal)) / "pipeline"
             # By value, so that functions of a script go along.
             joblib.dump(joblib.wrap_non_picklable_objects((self._model, self._writer), keep_wrapper=False), dump)
-            if self.backend is not None:
-                stack.enter_context(joblib.parallel_config(backend=self.backend))
+            stack.enter_context(backend_named(self.backend))
             # Threads each put back the limit that another one has set.
             stack.enter_context(gdal_cache(None))
             alone = joblib.effective_n_jobs(self.n_workers) == 1

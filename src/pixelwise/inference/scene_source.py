@@ -14,7 +14,7 @@ from pixelwise.errors import BandError
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import open_source
-from pixelwise.raster.mosaic import Mosaic
+from pixelwise.raster.mosaic_file import Mosaic
 
 __all__ = ["SceneSource", "Source", "files_read", "source_of"]
 

@@ -144,11 +144,6 @@ class RasterFile:
         self.times: tuple[Any, ...] | None = None
         self.n_times: int | None = None
 
-    @property
-    def gdal_name(self) -> str:
-        """GDAL's name of the file, such as "/vsis3/bucket/scene.tif" of a URL."""
-        return str(self._file.files[0])
-
     def _is_alpha(self, index: int) -> bool:
         """Whether an alpha band is one: GDAL makes the fourth band of any four 8-bit bands alpha, near infrared too."""
         if self._file.descriptions[index - 1]:

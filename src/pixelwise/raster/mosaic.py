@@ -1,169 +1,243 @@
-"""Files side by side, read as one: a virtual raster in memory, which names them and holds no pixels."""
+"""A mosaic of raster files that holds no pixels: a VRT, or a tile index of GDAL."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import rasterio
 import shapely
-from rasterio.dtypes import dtype_rev, typename_fwd
-from rasterio.io import MemoryFile
 
-from pixelwise.errors import BandError, GridError
-from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import RasterFile
-from pixelwise.raster.open_files import is_remote
+from pixelwise.errors import CRSError, FillValueError, GridError, RasterWriteError
+from pixelwise.raster.destination import staged
+from pixelwise.raster.grid import Grid, crs_name, transform_xy
+from pixelwise.raster.mosaic_tiles import MosaicTile, common_bands, read_tiles
+from pixelwise.raster.open_files import gdal_path, is_remote
 
-__all__ = ["Mosaic"]
+__all__ = ["virtual_raster", "write_mosaic"]
 
-#: Share of a pixel by which files may be shifted and still lie on the same pixels.
-_SAME = 1e-3
+_VRT, _INDEX = ".vrt", ".gti.gpkg"
+#: Most parts of a pixel by which files may miss each other's pixels; transforms are rounded.
+_SLACK = 0.01
+_BLOCK = 256
+#: Points along each side of a file's outline, which bends in another CRS.
+_STEPS = 11
 
 
-class Mosaic(RasterFile):
-    """Raster files on the same pixels, read window by window as one `RasterFile`.
-
-    Where files overlap, the later one counts, unless it has no data there. Pixels under none have the nodata value.
+def write_mosaic(files: Sequence[str], path: Any) -> None:
+    """Write a mosaic of raster files. Where they overlap, the later one lies on top; its missing pixels show what lies below.
 
     Parameters
     ----------
-    files : sequence of path
-        With the same CRS, pixels, bands, dtype and nodata.
+    files : sequence of str
+        Paths or URLs of files with the same bands, dtype and nodata.
+    path : path
+        Ending in .vrt, for files on one lattice of pixels; or in .gti.gpkg, a tile index of GDAL from 3.9 on, which finds
+        thousands of files faster, and brings those with another CRS or resolution to those of the first, by nearest neighbour.
 
     Raises
     ------
-    GridError
-        If they lie on different pixels, or leave gaps and declare no nodata.
+    GridError, CRSError
+        If the files do not share CRS, resolution and lattice.
     BandError
-        If they have different bands, dtypes or nodata, or masks.
-    RasterReadError
-        If one cannot be opened.
+        If they differ in bands, dtype or nodata, or have masks.
+    FillValueError
+        If they leave gaps, and there is no nodata.
+    RasterWriteError
+        If it cannot be written there.
 
     Examples
     --------
     >>> import tempfile, pixelwise as pw
-    >>> from pixelwise.raster.mosaic import Mosaic
+    >>> from pixelwise.raster.mosaic import write_mosaic
     >>> raster = pw.open_raster(pw.datasets.make_example()[0])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     west = pw.write_raster(raster[:, :, :32], f"{folder}/west.tif")
-    ...     east = pw.write_raster(raster[:, :, 32:], f"{folder}/east.tif")
-    ...     with Mosaic([west, east]) as mosaic:
-    ...         mosaic.grid.shape, bool((mosaic.read().values == raster.values).all())
-    ((60, 80), True)
+    ...     west = pw.write_raster(raster[:, :, :30], f"{folder}/west.tif")
+    ...     east = pw.write_raster(raster[:, :, 30:], f"{folder}/east.tif")
+    ...     write_mosaic([str(west), str(east)], f"{folder}/all.vrt")
+    ...     bool((pw.open_raster(f"{folder}/all.vrt") == raster).all())
+    True
     """
-
-    def __init__(self, files: Sequence[Any]) -> None:
-        if not files:
-            raise GridError("a mosaic of no files has no pixels: name one or more")
-        tiles = [_Tile(path) for path in files]
-        _check_alike(tiles)
-        grid, places = _together([tile.grid for tile in tiles])
-        if None in tiles[0].nodata and _has_gaps(grid, places, tiles):
-            raise GridError(
-                "the files of a mosaic leave gaps, and declare no nodata to fill them with: set it, as with gdal_edit.py"
-            )
-        self._memory = MemoryFile(_vrt(grid, places, tiles), ext=".vrt")
-        super().__init__(self._memory.name)
-        self.path = f"mosaic of {len(tiles)} files with {tiles[0].path}"
-        # Those of a virtual raster are none that anything is stored in.
-        self.block_shape = tiles[0].block_shape
-
-    def close(self) -> None:
-        """Close the files."""
-        super().close()
-        self._memory.close()
-
-
-class _Tile:
-    """What is known of a file of a mosaic."""
-
-    def __init__(self, path: Any) -> None:
-        with RasterFile(path) as file:
-            self.path = os.fspath(path)
-            self.grid, self.bands, self.nodata, self.dtype = file.grid, file.bands, file.nodata, file.dtype
-            self.n_bands, self.block_shape, self.has_mask = file.n_bands, file.block_shape, file.has_mask
-            # GDAL's own name of a remote file, which a virtual raster needs.
-            self.name = file.gdal_name if is_remote(self.path) else str(Path(self.path).absolute())
-
-
-def _check_alike(tiles: Sequence[_Tile]) -> None:
-    first = tiles[0]
+    place = Path(path)
+    kind = next((suffix for suffix in (_VRT, _INDEX) if place.name.lower().endswith(suffix)), None)
+    if kind is None:
+        raise RasterWriteError(f"{place} is no name of a mosaic: end it in {_VRT}, or in {_INDEX} for a tile index")
+    if kind == _INDEX:
+        _need_index()
+    tiles = read_tiles(files)
     for tile in tiles:
-        for what, one, other in (
-            ("bands", first.bands or first.n_bands, tile.bands or tile.n_bands),
-            ("dtype", first.dtype, tile.dtype),
-            ("nodata", first.nodata, tile.nodata),
-        ):
-            if repr(one) != repr(other):
-                raise BandError(
-                    f"{tile.path} has {what} {other}, and {first.path} has {one}: a mosaic needs files that are alike"
-                )
-        if tile.has_mask:
-            raise BandError(f"{tile.path} tells missing pixels by a mask, which a mosaic cannot have: give it a nodata value")
+        if not tile.grid.is_georeferenced or tile.grid.crs is None:
+            raise CRSError(f"{tile.path} has no CRS, so it has no place in a mosaic: set it, as with gdal_edit.py -a_srs")
+    vrt = virtual_raster(tiles, place.parent) if kind == _VRT else None
+    try:
+        with staged(place) as folder:
+            made = folder / place.name
+            if vrt is not None:
+                made.write_bytes(vrt)
+            else:
+                _write_index(made, tiles, place.parent)
+            made.replace(place)
+    except OSError as error:
+        raise RasterWriteError(f"{place} cannot be written: {error.strerror}; check the folder and its permissions") from error
 
 
-def _together(grids: Sequence[Grid]) -> tuple[Grid, list[tuple[int, int]]]:
-    """Return the grid of several, and row and column of each in it."""
-    first, corners = grids[0], []
-    for grid in grids:
-        if grid.crs != first.crs:
-            raise GridError(f"the files of a mosaic have different CRSs ({grid.differs_from(first)}): warp them to one")
-        step = ~first.transform @ grid.transform
-        row, col = round(step.f), round(step.c)
-        if first.window(row, col, *grid.shape).differs_from(grid):
-            told = [
-                f"of {one.transform.a:g} x {-one.transform.e:g} from {one.bounds[0]:g}, {one.bounds[3]:g}"
-                for one in (first, grid)
-            ]
-            raise GridError(f"the files of a mosaic lie on different pixels ({told[0]}, and {told[1]}): warp them to one grid")
-        corners.append((row, col))
-    top, left = min(row for row, _ in corners), min(col for _, col in corners)
-    bottom = max(row + grid.height for (row, _), grid in zip(corners, grids, strict=True))
-    right = max(col + grid.width for (_, col), grid in zip(corners, grids, strict=True))
-    return first.window(top, left, bottom - top, right - left), [(row - top, col - left) for row, col in corners]
+def _need_index() -> None:
+    with rasterio.Env() as env:
+        known = "GTI" in env.drivers()
+    if not known:
+        raise RasterWriteError(
+            f"GDAL {rasterio.__gdal_version__} of this rasterio reads no tile indexes, which need 3.9: write a {_VRT} instead"
+        )
 
 
-def _has_gaps(grid: Grid, places: Iterable[tuple[int, int]], tiles: Sequence[_Tile]) -> bool:
-    boxes = [
-        shapely.box(col, row, col + tile.grid.width, row + tile.grid.height)
-        for (row, col), tile in zip(places, tiles, strict=True)
-    ]
-    return bool(round(shapely.union_all(boxes).area) < grid.size)
+def _whole(tiles: Sequence[MosaicTile], strict: bool) -> Grid:
+    """Return the grid round all tiles, on the lattice of the first; with `strict` all must lie on it."""
+    first, corners = tiles[0].grid, []
+    for tile in tiles:
+        if strict:
+            _check_lattice(tile, tiles[0])
+        xy = _outline(tile.grid, first)
+        corners.append(np.column_stack(~first.transform @ (xy[:, 0], xy[:, 1])))
+    cols, rows = np.concatenate(corners).T
+    low = [int(np.floor(axis.min() + _SLACK)) for axis in (cols, rows)]
+    width, height = (int(np.ceil(axis.max() - _SLACK)) - start for axis, start in zip((cols, rows), low, strict=True))
+    whole = first.window(low[1], low[0], height, width)
+    if tiles[0].nodata[0] is None and _has_gaps(tiles, whole):
+        raise FillValueError(
+            f"a mosaic of {len(tiles)} files with {tiles[0].path} would hold 0 between them, as they have no nodata value: "
+            "write them with one, such as 255"
+        )
+    return whole
 
 
-def _vrt(grid: Grid, places: Sequence[tuple[int, int]], tiles: Sequence[_Tile]) -> bytes:
-    """Return the virtual raster's description, in the XML that GDAL reads."""
-    first = tiles[0]
+def _check_lattice(tile: MosaicTile, first: MosaicTile) -> None:
+    grid, other = tile.grid, first.grid
+    hint = f"write a tile index ({_INDEX}), or bring the files to one grid"
+    if grid.crs != other.crs:
+        raise GridError(
+            f"{tile.path} is in {crs_name(grid.crs)} and {first.path} in {crs_name(other.crs)}, and a VRT has one CRS: {hint}"
+        )
+    steps, wanted = (np.array([*grid.transform[:2], *grid.transform[3:5]]) for grid in (grid, other))
+    pixel = np.abs(wanted).max()
+    if np.abs(steps - wanted).max() * max(grid.shape) > _SLACK * pixel:
+        raise GridError(
+            f"{tile.path} has pixels of {abs(steps[0]):g} x {abs(steps[3]):g} and {first.path} of {abs(wanted[0]):g} x "
+            f"{abs(wanted[3]):g}, and a VRT has one resolution: {hint}"
+        )
+    offset = np.array(~other.transform @ (grid.transform.c, grid.transform.f))
+    if np.abs(offset - offset.round()).max() > _SLACK:
+        part = np.abs(offset - offset.round()).max()
+        raise GridError(f"{tile.path} is shifted by {part:.2g} pixels against {first.path}, and a VRT has one lattice: {hint}")
+
+
+def _outline(grid: Grid, target: Grid) -> np.ndarray:
+    """Return points round a grid in the CRS of another."""
+    along = np.linspace(0, 1, _STEPS)
+    col = np.concatenate([along, np.ones(_STEPS), along[::-1], np.zeros(_STEPS)]) * grid.width
+    row = np.concatenate([np.zeros(_STEPS), along, np.ones(_STEPS), along[::-1]]) * grid.height
+    xy = np.column_stack(grid.transform @ (col, row))
+    return xy if grid.crs == target.crs else transform_xy(xy, grid.crs, target.crs)
+
+
+def _has_gaps(tiles: Sequence[MosaicTile], grid: Grid) -> bool:
+    covered = shapely.union_all([shapely.Polygon(_outline(tile.grid, grid)) for tile in tiles]).area
+    return bool(covered < grid.size * abs(grid.transform.determinant) * (1 - 1e-6))
+
+
+def virtual_raster(tiles: Sequence[MosaicTile], folder: Path | None = None) -> bytes:
+    """Return the VRT of files, as GDAL reads it.
+
+    Parameters
+    ----------
+    tiles : sequence of MosaicTile
+        Files on one lattice, later ones on top.
+    folder : Path or None, default=None
+        Where the VRT will be: files are named from there. None names them in whole.
+
+    Returns
+    -------
+    bytes
+        XML.
+
+    Raises
+    ------
+    GridError
+        If the files do not share CRS, resolution and lattice.
+    FillValueError
+        If they leave gaps, and there is no nodata.
+    """
+    grid = _whole(tiles, strict=True)
     root = ET.Element("VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height))
     if grid.crs is not None:
         ET.SubElement(root, "SRS").text = grid.crs.to_wkt()
     if grid.is_georeferenced:
-        ET.SubElement(root, "GeoTransform").text = ", ".join(repr(value) for value in grid.transform.to_gdal())
-    for number, nodata in enumerate(first.nodata, 1):
-        band = ET.SubElement(root, "VRTRasterBand", dataType=typename_fwd[dtype_rev[first.dtype]], band=str(number))
-        if first.bands is not None:
-            ET.SubElement(band, "Description").text = first.bands[number - 1]
-        if nodata is not None:
-            ET.SubElement(band, "NoDataValue").text = repr(nodata)
-        for (row, col), tile in zip(places, tiles, strict=True):
-            _add_source(band, number, nodata, tile, (row, col))
-    return ET.tostring(root)
+        ET.SubElement(root, "GeoTransform").text = ", ".join(map(repr, grid.transform.to_gdal()))
+    for number, told in enumerate(common_bands(tiles), 1):
+        told.tag = "VRTRasterBand"
+        told.attrib |= {"blockXSize": str(min(_BLOCK, grid.width)), "blockYSize": str(min(_BLOCK, grid.height))}
+        for tile in tiles:
+            source = ET.SubElement(told, "ComplexSource" if tile.nodata[0] is not None else "SimpleSource")
+            name, relative = _located(tile.path, folder)
+            # Each thread opens the mosaic for itself, and must not share what is below.
+            ET.SubElement(source, "SourceFilename", relativeToVRT=str(int(relative)), shared="0").text = name
+            ET.SubElement(source, "SourceBand").text = str(number)
+            width, height = str(tile.grid.width), str(tile.grid.height)
+            rows, cols = map(str, tile.block_shape)
+            # With these GDAL need not open the files to open the mosaic.
+            ET.SubElement(
+                source, "SourceProperties", RasterXSize=width, RasterYSize=height, DataType=told.attrib["dataType"],
+                BlockXSize=cols, BlockYSize=rows,
+            )  # fmt: skip
+            col, row = (round(at) for at in ~grid.transform @ (tile.grid.transform.c, tile.grid.transform.f))
+            ET.SubElement(source, "SrcRect", xOff="0", yOff="0", xSize=width, ySize=height)
+            ET.SubElement(source, "DstRect", xOff=str(col), yOff=str(row), xSize=width, ySize=height)
+            if tile.nodata[0] is not None:
+                ET.SubElement(source, "NODATA").text = f"{tile.nodata[number - 1]:.17g}"
+        root.append(told)
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8"))
 
 
-def _add_source(band: ET.Element, number: int, nodata: float | None, tile: _Tile, place: tuple[int, int]) -> None:
-    source = ET.SubElement(band, "SimpleSource" if nodata is None else "ComplexSource")
-    # Each thread opens the mosaic for itself, and must not share what is below.
-    ET.SubElement(source, "SourceFilename", relativeToVRT="0", shared="0").text = tile.name
-    ET.SubElement(source, "SourceBand").text = str(number)
-    size = {"xSize": str(tile.grid.width), "ySize": str(tile.grid.height)}
-    # With these GDAL opens a file when it is read, and not before.
-    known = {"RasterXSize": size["xSize"], "RasterYSize": size["ySize"], "DataType": typename_fwd[dtype_rev[tile.dtype]]}
-    blocks = {"BlockXSize": str(tile.block_shape[1]), "BlockYSize": str(tile.block_shape[0])}
-    ET.SubElement(source, "SourceProperties", known | blocks)
-    ET.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0"} | size)
-    ET.SubElement(source, "DstRect", {"xOff": str(place[1]), "yOff": str(place[0])} | size)
-    if nodata is not None:
-        ET.SubElement(source, "NODATA").text = repr(nodata)
+def _write_index(made: Path, tiles: Sequence[MosaicTile], folder: Path) -> None:
+    grid = _whole(tiles, strict=False)
+    outlines = [shapely.Polygon(_outline(tile.grid, grid)) for tile in tiles]
+    names = [_located(tile.path, folder)[0] for tile in tiles]
+    frame = gpd.GeoDataFrame({"location": names, "order": range(len(names))}, geometry=outlines, crs=grid.crs)
+    pyogrio.write_dataframe(frame, made, layer="tiles", driver="GPKG", layer_metadata={"pixelwise": "mosaic"})
+    root = ET.Element("GDALTileIndexDataset")
+    left, bottom, right, top = grid.bounds
+    steps = {"ResX": abs(grid.transform.a), "ResY": abs(grid.transform.e)}
+    extent = {"MinX": left, "MinY": bottom, "MaxX": right, "MaxY": top}
+    told = {"LocationField": "location", "SortField": "order", **steps, **extent, "BlockXSize": _BLOCK, "BlockYSize": _BLOCK}
+    for key, value in told.items():
+        ET.SubElement(root, key).text = value if isinstance(value, str) else repr(value)
+    root.extend(common_bands(tiles))
+    domain = ET.Element("Metadata", domain="xml:GTI", format="xml")
+    domain.append(root)
+    # GDAL reads from the layer's metadata how the mosaic shall look, but writes no metadata of this kind through pyogrio.
+    with contextlib.closing(sqlite3.connect(made)) as base, base:
+        (kept,) = base.execute("SELECT metadata FROM gpkg_metadata").fetchone()
+        metadata = ET.fromstring(kept)  # noqa: S314
+        metadata.append(domain)
+        base.execute("UPDATE gpkg_metadata SET metadata = ?", (ET.tostring(metadata, encoding="unicode"),))
+
+
+def _located(path: str, folder: Path | None) -> tuple[str, bool]:
+    """Return how a mosaic in a folder names a file, and whether that starts in the folder."""
+    if is_remote(path) or path.startswith("/vsi"):
+        return gdal_path(path), False
+    whole = Path(path).absolute()
+    # A folder on another drive has no way to it.
+    with contextlib.suppress(ValueError):
+        if folder is None:
+            return str(whole), False
+        return Path(os.path.relpath(whole, folder.absolute())).as_posix(), True
+    return str(whole), False
