@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from rasterio import Affine
 from rasterio.features import geometry_mask
@@ -97,6 +98,32 @@ def test_rows_and_columns_and_windows_are_the_same(scene: Path, model: Any, tmp_
     first = pw.predict_raster(model, scene, tmp_path / "a.tif", window=Window(7, 5, 20, 10))
     second = pw.predict_raster(model, scene, tmp_path / "b.tif", window=((5, 15), (7, 27)))
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+def test_a_window_across_tiles_says_what_the_whole_says(large: Any, model: Any, tmp_path: Path, driver: str) -> None:
+    scene = large()
+    for method, colors in (("predict", {"water": "#0000ff"}), ("predict_proba", None)):
+        options = {"driver": driver, "colors": colors}
+        whole = pw.predict_raster(model, scene, tmp_path / "whole.tif", method=method, **options)
+        chips(model, scene, tmp_path / "part.tif", method=method, window=((17, 219), (39, 333)), **options)
+        with rasterio.open(whole) as one, rasterio.open(tmp_path / "part.tif") as other:
+            for name in ("nodata", "dtypes", "descriptions", "crs", "compression", "interleaving", "colorinterp"):
+                assert repr(getattr(one, name)) == repr(getattr(other, name)), name
+            assert (one.tags(), one.tags(1)) == (other.tags(), other.tags(1))
+            if method == "predict":
+                assert one.colormap(1) == other.colormap(1)
+
+
+def test_a_window_across_tiles_makes_no_larger_file(large: Any, model: Any, tmp_path: Path) -> None:
+    part, copy = tmp_path / "part.tif", tmp_path / "copy.tif"
+    chips(model, large(), part, method="predict_proba", window=((17, 219), (39, 333)))
+    with rasterio.open(part) as file:
+        profile = file.profile
+    layout = {name: profile[name] for name in ("driver", "tiled", "blockxsize", "blockysize", "compress", "interleave")}
+    rasterio.shutil.copy(part, copy, **layout, predictor=3)
+    assert part.stat().st_size < 1.01 * copy.stat().st_size
+    assert profile["compress"] == "deflate"
 
 
 def test_only_chips_of_the_window_are_read(scene: Path, model: Any, tmp_path: Path) -> None:

@@ -83,6 +83,20 @@ class Part:
         """Return where a window of the raster lies in the part."""
         return Window(window.col_off - self.window.col_off, window.row_off - self.window.row_off, window.width, window.height)
 
+    def fills(self, tile: tuple[int, int]) -> bool:
+        """Return whether windows that are multiples of a map's tiles cover whole tiles of it.
+
+        Parameters
+        ----------
+        tile : (int, int)
+            Height and width of a tile.
+
+        Returns
+        -------
+        bool
+        """
+        return bool(self.window.row_off % tile[0] == 0 and self.window.col_off % tile[1] == 0)
+
     def hidden(self, made: Raster, window: Window) -> Raster:
         """Return what was made of a window with the fill where no shape is.
 

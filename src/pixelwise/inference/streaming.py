@@ -142,8 +142,9 @@ def predict_raster(
         stack.enter_context(_limits(plan))
         ahead = (front, calls) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
-        options = {"compress": compress, "tile": plan.tile(part.grid.shape), "driver": driver, "overviews": overviews}
-        maps = stack.enter_context(Maps(paths, part.grid, colors, options))
+        tile = plan.tile(part.grid.shape)
+        options = {"compress": compress, "tile": tile, "driver": driver, "overviews": overviews}
+        maps = stack.enter_context(Maps(paths, part.grid, colors, {**options, "whole_tiles": part.fills(tile)}))
         windows = list(part.windows(plan.height, plan.width))
         kept = KeptChips(maps, paths, _mark(src, files, model, paths, plan, part)) if resume else None
         # The first chip is always made, because it says what the maps are.

@@ -89,14 +89,14 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
 
 
 def optimise(path: Path, options: dict[str, Any]) -> None:
-    """Replace a GeoTIFF by a cloud-optimised one.
+    """Replace a GeoTIFF by one that is laid out anew, such as a cloud-optimised one.
 
     Parameters
     ----------
     path : pathlib.Path
         The file; it stands alone in its folder.
     options : dict
-        As from `cog_options`.
+        The driver, and how it shall write.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def optimise(path: Path, options: dict[str, Any]) -> None:
     """
     made = path.with_name(f"optimised{path.suffix}")
     with gdal_cache(_CACHE):
-        rasterio.shutil.copy(path, made, driver="COG", **options)
+        rasterio.shutil.copy(path, made, **options)
     if not made.stat().st_size:
         raise RasterioError("the file is empty")
     for suffix in ("", ".aux.xml"):

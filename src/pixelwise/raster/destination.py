@@ -82,15 +82,13 @@ def staged(path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def check_tiles(path: Path, tile: tuple[int, int]) -> None:
+def check_tiles(path: Path) -> None:
     """Look whether every tile of a GeoTIFF lies inside the file: GDAL does not report all that goes wrong while closing.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
-    tile : (int, int)
-        Height and width of a tile.
 
     Raises
     ------
@@ -99,6 +97,7 @@ def check_tiles(path: Path, tile: tuple[int, int]) -> None:
     """
     size = path.stat().st_size
     with rasterio.open(path) as file:
+        tile = file.block_shapes[0]
         tiles = itertools.product(range(-(-file.height // tile[0])), range(-(-file.width // tile[1])))
         for (row, col), band in itertools.product(tiles, file.indexes):
             offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)

@@ -25,11 +25,10 @@ from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
 from pixelwise.raster.legend import add_categories, class_colors, map_classes
 from pixelwise.raster.overviews import add_overviews, overview_factors, overview_resampling
+from pixelwise.raster.profile import as_compression, copy_options, tiff_profile
 
 __all__ = ["RasterWriter", "write_raster"]
 
-_COMPRESS = ("deflate", "zstd", "lzw", "lzma", "packbits", "none")
-_PREDICTED = ("deflate", "zstd", "lzw")
 #: Files that GDAL reads beside a GeoTIFF; those of an overwritten map would speak of the old one.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 #: Attributes that are written as something else than a tag, or that describe other values than those written.
@@ -70,13 +69,15 @@ class RasterWriter:
     compress : str or None, default="deflate"
         One of deflate, zstd, lzw, lzma, packbits, none.
     tile : (int, int), default=(256, 256)
-        Height and width of a tile, multiples of 16. Windows that cover whole tiles are written once; others make a larger file.
+        Height and width of a tile, multiples of 16.
     scale : (float, float) or None, default=None
         Scale and offset that turn values into quantities.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" makes a cloud-optimised GeoTIFF, with overviews, of the finished file.
     overviews : bool or sequence of int, default=False
         Overviews of a GeoTIFF: True, or factors. Those of floats take the mean of several pixels, others one of them.
+    whole_tiles : bool, default=True
+        Whether windows cover whole tiles. If not, the file is compressed at the end, or it would be larger than need be.
 
     Raises
     ------
@@ -120,6 +121,7 @@ class RasterWriter:
         scale: tuple[float, float] | None = None,
         driver: str = "GTiff",
         overviews: bool | Sequence[int] = False,
+        whole_tiles: bool = True,
     ) -> None:
         self.path = check_destination(path)
         self.grid, self.count, self.nodata, self.scale = grid, count, nodata, scale
@@ -130,41 +132,25 @@ class RasterWriter:
             raise FillValueError(
                 f"nodata={nodata:g} does not exist in {self.dtype}: use {natural}, or another dtype", nodata=nodata
             )
-        method = (compress or "none").lower()
-        if method not in _COMPRESS:
-            raise RasterWriteError(f"compress={compress!r} is not known: choose one of {', '.join(_COMPRESS)}")
-        if any(side < 16 or side % 16 for side in tile):
-            raise RasterWriteError(f"tile={tile} is not possible: give two multiples of 16")
-        self._cog = cog_options(self.dtype, bool(self.classes), method) if check_driver(driver) == "COG" else None
-        self._overviews = overview_factors(overviews, grid.shape) if self._cog is None else []
-        if self._cog is not None and not isinstance(overviews, bool):
-            raise RasterWriteError(f"overviews={list(overviews)} are for driver='GTiff', and a COG has its own: leave them out")
+        method = as_compression(compress)
+        self._overviews: list[int] = []
+        self._copied: dict[str, Any] | None = None
+        if check_driver(driver) == "COG":
+            self._copied = {"driver": "COG", **cog_options(self.dtype, bool(self.classes), method)}
+            if not isinstance(overviews, bool):
+                why = f"overviews={list(overviews)} are for driver='GTiff', and a COG has its own: leave them out"
+                raise RasterWriteError(why)
+        else:
+            self._overviews = overview_factors(overviews, grid.shape)
+            if not whole_tiles:
+                profile = tiff_profile(grid, self.dtype, count, nodata, tile, method)
+                self._copied = {"driver": "GTiff", **copy_options(profile)}
+        # GDAL gives up the layout of COGs where bands that stand apart are not compressed.
+        interleave = "pixel" if driver == "COG" and method == "none" else "band"
+        # What is read once more is not worth compressing, and compressed tiles that are written again leave holes.
+        method = "none" if self._copied else method
+        self._options = tiff_profile(grid, self.dtype, count, nodata, tile, method, interleave)
         self._colors, self._finished = class_colors(self.classes, colors), False
-        self._options: dict[str, Any] = {
-            "driver": "GTiff",
-            "width": grid.width,
-            "height": grid.height,
-            "count": count,
-            "dtype": self.dtype,
-            "nodata": nodata,
-            "crs": grid.crs,
-            "transform": grid.transform if grid.is_georeferenced else None,
-            "tiled": True,
-            "blockysize": tile[0],
-            "blockxsize": tile[1],
-            # GDAL gives up the layout of COGs where bands that stand apart are not compressed.
-            "interleave": "pixel" if self._cog and method == "none" else "band",
-            "bigtiff": "if_safer",
-            # What is read once more is not worth compressing.
-            "compress": "none" if self._cog else method,
-        }
-        if count > 1:
-            # Else GDAL calls the fourth of four 8-bit bands alpha.
-            self._options |= {"photometric": "minisblack", "alpha": "no"}
-        kind = np.dtype(self.dtype)
-        # Older libtiffs cannot predict 64-bit integers.
-        if self._options["compress"] in _PREDICTED and (kind.kind == "f" or kind.itemsize < 8):
-            self._options["predictor"] = 3 if kind.kind == "f" else 2
 
     @classmethod
     def like(cls, raster: Raster, path: Any, grid: Grid, **options: Any) -> Self:
@@ -179,7 +165,7 @@ class RasterWriter:
         grid : Grid
             The whole.
         **options : dict
-            ``colors``, ``compress``, ``tile``, ``driver``, ``overviews``.
+            ``colors``, ``compress``, ``tile``, ``driver``, ``overviews``, ``whole_tiles``.
 
         Returns
         -------
@@ -274,11 +260,12 @@ class RasterWriter:
         with self._writing():
             self._file.close()
             with _without_georeference():
-                check_tiles(self._temporary, (self._options["blockysize"], self._options["blockxsize"]))
+                check_tiles(self._temporary)
+                if self._copied:
+                    optimise(self._temporary, self._copied)
+                    check_tiles(self._temporary)
                 if self._overviews:
                     add_overviews(self._temporary, self._overviews, overview_resampling(self.dtype, bool(self.classes)))
-            if self._cog:
-                optimise(self._temporary, self._cog)
         add_categories(self._temporary, self.classes)
         self._finished = True
         return [(Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")) for suffix in (*_SIDECARS, "")]
