@@ -19,9 +19,6 @@ from pixelwise.raster.open_files import is_remote
 
 __all__ = ["Mosaic"]
 
-#: Share of a pixel by which files may be shifted and still lie on the same pixels.
-_SAME = 1e-3
-
 
 class Mosaic(RasterFile):
     """Raster files on the same pixels, read window by window as one `RasterFile`.
