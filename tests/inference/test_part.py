@@ -285,3 +285,16 @@ def test_a_part_of_a_real_scene_under_real_polygons_in_another_crs(
     expected = np.where(outside, np.nan, whole.values[0])[row : row + part.grid.height, col : col + part.grid.width]
     np.testing.assert_array_equal(part.values[0], expected)
     assert not np.isnan(expected).all()
+
+
+def test_chips_between_fields_are_not_read(large: Any, model: Any, tmp_path: Path) -> None:
+    scene, corners = large(), [box(330_013, 5_821_903, 330_087, 5_821_997), box(333_803, 5_819_703, 333_907, 5_819_803)]
+    whole = pw.unwrap(pw.predict_raster(model, scene, tmp_path / "whole.tif"))
+    fields = gpd.GeoSeries(corners, crs="EPSG:32633")
+    options = {"geometry": fields, "resume": True}
+    part = pw.unwrap(pw.predict_raster(model, scene, tmp_path / "part.tif", memory="64MB", **options))
+    (top, left) = (round(value) for value in (~whole.grid.transform @ (part.grid.bounds[0], part.grid.bounds[3]))[::-1])
+    outside = geometry_mask(corners, whole.grid.shape, whole.grid.transform)
+    expected = np.where(outside, 255, whole.values[0])[top : top + part.grid.height, left : left + part.grid.width]
+    np.testing.assert_array_equal(part.values[0], expected)
+    assert len(list(part_of(whole.grid, geometry=fields).windows(16, 32))) < 15
