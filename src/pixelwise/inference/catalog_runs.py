@@ -30,6 +30,7 @@ from pixelwise.operators.core import Sequential
 from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache, is_remote
+from pixelwise.warned import Gathered
 
 __all__ = ["CatalogPipeline"]
 
@@ -189,6 +190,7 @@ class CatalogPipeline:
     def _work(self, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
         """Do scenes, and return those that failed with the reason."""
         failed: dict[str, str] = {}
+        gathered = Gathered()
         tries = _TRIES if self.on_error == "retry" else 1
         env = rasterio.env.getenv() if rasterio.env.hasenv() else {}
         with contextlib.ExitStack() as stack:
@@ -204,6 +206,7 @@ class CatalogPipeline:
             done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
             for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):
                 journal.note(entry)
+                gathered.add(f"scene {entry.scene}", entry.warned)
                 if entry.reason is not None:
                     failed[entry.scene] = entry.reason
                     if self.on_error == "raise":
@@ -212,6 +215,7 @@ class CatalogPipeline:
                             "rest, or pass on_error='skip'",
                             scene=entry.scene,
                         )
+        gathered.give(stacklevel=3)
         return failed
 
     def _outputs(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> GeoCatalog:
