@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.svm import LinearSVC
 from sklearn.utils import _safe_indexing
 
+from pixelwise.errors import EngineError
 from pixelwise_fast.program import in_blocks, read_only
 
 __all__ = ["LinearProgram", "read"]
@@ -74,7 +76,8 @@ class LinearProgram:
     """
 
     def __init__(self, source: Pipeline, scalers: list[tuple[Any, Any]]) -> None:
-        self.source = source
+        # A copy, so that the estimator itself is let go once nobody else holds it.
+        self.source = copy.copy(source)
         methods = ("predict", "predict_proba", "predict_log_proba", "decision_function")
         self.bounds = {method: 0.0 for method in methods if hasattr(source, method)}
         weights, offsets = (
@@ -93,6 +96,18 @@ class LinearProgram:
         steps = 2.0 * (size + 4 * len(scalers) + 4)
         self.growth = np.append(steps * np.abs(weights).max(axis=0), steps * fixed.max())
 
+    def check(self) -> None:
+        """Raise an error unless the map is whole.
+
+        Raises
+        ------
+        EngineError
+            If it is not.
+        """
+        shapes = self.weights.shape, self.offsets.shape, self.growth.shape
+        if self.weights.ndim != 2 or shapes[1:] != ((len(self.weights),), (self.weights.shape[1] + 1,)):
+            raise EngineError("the affine map is not what it should be: compile the estimator again")
+
     def run(self, method: str, X: Any, n_jobs: int | None) -> Any:
         """Return labels by the map, or what the Pipeline's method returns.
 
@@ -110,9 +125,8 @@ class LinearProgram:
         ndarray
         """
         table = np.asarray(X)
-        known = (
-            table.ndim == 2 and table.dtype.isnative and table.dtype.name in ("float32", "float64", "uint8", "uint16", "int16")
-        )
+        known = table.ndim == 2 and table.shape[1] == self.weights.shape[1] and table.dtype.isnative
+        known &= table.dtype.name in ("float32", "float64", "uint8", "uint16", "int16")
         if method != "predict" or not known or not len(table):
             return getattr(self.source, method)(X)
         table = read_only(table)
