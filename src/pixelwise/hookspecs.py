@@ -37,10 +37,10 @@ class Carrier(Protocol):
 class Program(Protocol):
     """What an `Engine` makes of a fitted estimator: its predictions, computed in another way. It pickles.
 
-    It does not hold the estimator itself. In an artifact, large arrays of numbers among its attributes, and in lists, dictionaries
-    and objects of the engine's package there, stand beside the model, and are mapped when it is loaded: they cannot be written then.
-    If it has a method ``check()``, that is called before a program from a file is used, and raises `EngineError` unless all that it
-    follows leads somewhere.
+    It does not hold the estimator itself. In an artifact, large arrays of numbers among its attributes stand beside the model,
+    also those in lists, dictionaries and objects of the package of the engine; they are mapped when it is loaded, and cannot be
+    written. If it has a method ``check()``, that is called before a program from a file is used, and raises `EngineError`
+    unless all indices that it follows lead somewhere.
     """
 
     @property
