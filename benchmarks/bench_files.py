@@ -34,7 +34,7 @@ BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
 
 def write_scene(path: Path, side: int, compress: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write a square of a real scene, stretched to `side`, with noise of the sensor; return its pixels, and pixels to fit on."""
+    """Write a square of a real scene, stretched to `side`, with noise; return its pixels, and pixels to fit on."""
     data = pw.datasets.load_sentinel2_osm()
     source = pw.open_raster({band: data.bands[band] for band in BANDS})
     with warnings.catch_warnings():
@@ -105,7 +105,8 @@ def main() -> None:
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     forest = RandomForestClassifier(100, random_state=0, n_jobs=1)
     rows = [
-        ("scaler and logistic regression, 2 workers", linear, {"workers": 2, "engine": "auto", "side": options.side, "bar": 0.45}),
+        ("scaler and logistic regression, 2 workers", linear,
+         {"workers": 2, "engine": "auto", "side": options.side, "bar": 0.45}),
         ("the same without an engine", linear, {"workers": 2, "engine": None, "side": options.side, "bar": 1.0}),
         ("random forest of 100 without an engine, 1 worker", forest,
          {"workers": 1, "engine": None, "side": options.forest_side, "bar": 1.02}),

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PolynomialFeatures, RobustScaler, StandardScaler
@@ -91,3 +92,42 @@ def test_what_is_no_affine_map_stays_as_it_is(few):
     assert pw.compile_estimator(make_pipeline(bare).fit(X / 1000, y)).engine_ == "none"
     several = np.stack([y == "forest", y == "farm", y == "water"], axis=1).astype(int)
     assert pw.compile_estimator(make_pipeline(StandardScaler(), RidgeClassifier()).fit(X, several)).engine_ == "none"
+
+
+@pytest.mark.parametrize("labels", ["text", "numbers", "two"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32", "float64"])
+def test_maps_of_any_dtype_hold_the_same_codes(dtype, labels, few, land_use):
+    X, y = few
+    if labels != "text":
+        y = (np.unique(y, return_inverse=True)[1] * 10 + 5) if labels == "numbers" else np.where(y == "forest", 7, 3)
+    scale = 50 if dtype == "uint8" else 1
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X / np.float32(scale), y)
+    cube = np.ascontiguousarray((land_use[0][:9000] // scale).astype(dtype).T).reshape(10, 90, 100)
+    plain = pw.PixelwiseClassifier(model).predict(cube)
+    assert np.array_equal(pw.PixelwiseClassifier(model, engine="auto").predict(cube), plain)
+    nan = pw.NanPolicy(sentinels=float(cube[0, 0, 0]))
+    with_gaps = [pw.PixelwiseClassifier(model, nan=nan, engine=engine).predict(cube) for engine in ("auto", None)]
+    assert np.array_equal(*with_gaps)
+    assert not np.array_equal(with_gaps[0], plain)
+
+
+def test_an_estimator_fitted_on_a_frame_maps_the_same(few, land_use):
+    frame = pd.DataFrame(few[0], columns=[f"B{number}" for number in range(10)])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(frame, few[1])
+    raster = xr.DataArray(
+        land_use[0][:6000].T.reshape(10, 60, 100).astype("uint16"), dims=("band", "y", "x"), coords={"band": list(frame)}
+    )[::-1]
+    plain, fast = (pw.PixelwiseClassifier(model, engine=engine).predict(raster) for engine in (None, "fast"))
+    xr.testing.assert_identical(fast, plain)
+
+
+def test_pixels_too_close_to_tell_are_asked_in_whole_blocks(few):
+    X, y = few
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X, y)
+    model[-1].coef_[1], model[-1].intercept_[1] = model[-1].coef_[0], model[-1].intercept_[0]
+    program = pw.compile_estimator(model).program_
+    for part in (X, X[:1], X[:65], np.asfortranarray(X)):
+        expected = model.predict(X)[: len(part)]
+        assert np.array_equal(model.classes_[program.numbers(part, np.dtype("float32"), 1)], expected)
+        whole = program.numbers(np.round(part).astype("int64"), np.dtype("float64"), 1)
+        assert np.array_equal(model.classes_[whole], model.predict(np.round(X).astype("float64"))[: len(part)])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import operator
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from pixelwise.engines import CompiledEstimator, compile_estimator
 from pixelwise.errors import EngineError
 from pixelwise.mapped import current
 from pixelwise.plugins import plugins
 
-__all__ = ["LEARNED", "compiled_for", "predictor_of", "restored", "with_program"]
+__all__ = ["LEARNED", "coder_of", "compiled_for", "predictor_of", "restored", "with_program"]
 
 #: What a regressor of scikit-learn or a booster gets anew when it is fitted again, besides what all estimators get.
 LEARNED = ("estimators_", "_predictors", "tree_", "coef_", "steps", "best_estimator_", "_Booster")
@@ -56,6 +59,29 @@ def predictor_of(mapper: Any, inner: Any, method: str) -> Any:
     """
     compiled = None if mapper.engine is None else compiled_for(inner, mapper.engine)
     return compiled if compiled is not None and hasattr(compiled, method) else inner
+
+
+def coder_of(predictor: Any, codes: tuple[float, ...]) -> Callable[[np.ndarray, Any], np.ndarray] | None:
+    """Return what predicts the codes of a map without making labels first; None where a program has no such way.
+
+    Parameters
+    ----------
+    predictor : object
+        What `predictor_of` has returned.
+    codes : tuple of float
+        The code of each class.
+
+    Returns
+    -------
+    callable or None
+        It takes pixels of shape (n, n_features), in any dtype and order in memory, and the dtype that the estimator would be
+        given, and returns codes of shape (n,).
+    """
+    numbers = getattr(getattr(predictor, "program_", None), "numbers", None)
+    if numbers is None:
+        return None
+    coded = np.asarray(codes)
+    return lambda rows, dtype: coded.take(numbers(rows, dtype, predictor.n_jobs))
 
 
 def compiled_for(inner: Any, engine: str) -> CompiledEstimator | None:

@@ -6,12 +6,13 @@ import copy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numba import njit
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.svm import LinearSVC
-from sklearn.utils import _safe_indexing
 
 from pixelwise.errors import EngineError
 from pixelwise_fast.program import in_blocks, read_only
@@ -21,6 +22,12 @@ __all__ = ["LinearProgram", "read"]
 _CLASSIFIERS = (LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier, LinearSVC)
 #: Pixels at a time, whose scores stay in the nearest cache.
 _TOGETHER = 128
+#: A multiple of so many rows gives the same bits as a whole scene does.
+_ROWS = 64
+#: Most classes that are told apart.
+_MOST = 2**16
+#: What the kernel takes as it is.
+_DTYPES = ("float32", "float64", "uint8", "uint16", "int16")
 
 
 def read(pipeline: Any) -> LinearProgram | None:
@@ -36,7 +43,7 @@ def read(pipeline: Any) -> LinearProgram | None:
     LinearProgram or None
     """
     *scalers, (_, classifier) = pipeline.steps
-    if type(classifier) not in _CLASSIFIERS or not scalers:
+    if type(classifier) not in _CLASSIFIERS or not scalers or len(classifier.classes_) > _MOST:
         return None
     # RidgeClassifier also takes several labels a pixel.
     if str(getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")).startswith("multilabel"):
@@ -125,26 +132,58 @@ class LinearProgram:
         ndarray
         """
         table = np.asarray(X)
-        known = table.ndim == 2 and table.shape[1] == self.weights.shape[1] and table.dtype.isnative
-        known &= table.dtype.name in ("float32", "float64", "uint8", "uint16", "int16")
-        if method != "predict" or not known or not len(table):
+        if method != "predict" or not self._takes(table):
             return getattr(self.source, method)(X)
-        table = read_only(table)
-        number, close = np.empty(len(table), np.intp), np.empty(len(table), np.bool_)
+        return self.source.classes_.take(self._numbers(table, table.dtype, n_jobs))
+
+    def numbers(self, X: np.ndarray, dtype: Any, n_jobs: int | None) -> NDArray[np.integer[Any]]:
+        """Return the numbers of the classes that the Pipeline predicts for pixels, as they would be in some dtype.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Pixels, in any order in memory.
+        dtype : dtype-like
+            What the Pipeline would be given: integers need no copy for that.
+        n_jobs : int or None
+            Number of threads.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+        """
+        table = X if self._takes(X) and np.can_cast(X.dtype, dtype) else np.asarray(X, dtype, order="C")
+        if self._takes(table):
+            return self._numbers(table, np.dtype(dtype), n_jobs)
+        return np.asarray(np.searchsorted(self.source.classes_, self.source.predict(self._named(table))))
+
+    def _takes(self, table: np.ndarray) -> bool:
+        fits = table.ndim == 2 and table.shape[1] == self.weights.shape[1] and len(table) > 0
+        return fits and table.dtype.isnative and table.dtype.name in _DTYPES
+
+    def _numbers(self, X: np.ndarray, dtype: np.dtype[Any], n_jobs: int | None) -> NDArray[np.uint16]:
+        table = read_only(X)
+        number, close = np.empty(len(table), np.uint16), np.empty(len(table), np.bool_)
         # Integers become doubles in the Pipeline.
-        growth = self.growth * np.finfo(table.dtype if table.dtype.kind == "f" else np.float64).eps
-        weights, offsets, growth = read_only(self.weights), read_only(self.offsets), read_only(growth)
+        growth = read_only(self.growth * np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+        weights, offsets = read_only(self.weights), read_only(self.offsets)
 
         def work(part: slice) -> None:
             """Label some rows."""
             _decide(table[part], weights, offsets, growth, number[part], close[part])
 
         in_blocks(work, len(table), n_jobs)
-        labels = self.source.classes_.take(number)
-        if close.any():
-            rows = np.flatnonzero(close)
-            labels[rows] = self.source.predict(_safe_indexing(X, rows))
-        return labels
+        rows = np.flatnonzero(close)
+        if len(rows):
+            # Linear algebra sums the rows of an odd remainder in another order.
+            filled = np.append(rows, np.repeat(rows[-1], -len(rows) % _ROWS))
+            labels = self.source.predict(self._named(np.ascontiguousarray(table[filled], dtype)))
+            number[rows] = np.searchsorted(self.source.classes_, labels[: len(rows)])
+        return number
+
+    def _named(self, rows: np.ndarray) -> Any:
+        names = getattr(self.source, "feature_names_in_", None)
+        return rows if names is None else pd.DataFrame(rows, columns=names)
 
     def explain(self) -> str:
         """Say what was fused.
@@ -162,44 +201,56 @@ def _decide(X, weights, offsets, growth, number, close):  # type: ignore[no-unty
     """Write the number of each row's class, and whether another is too close to tell; so it is where a value is missing."""
     n, n_features = X.shape
     n_classes = weights.shape[0]
-    values, margin = np.zeros(_TOGETHER), np.empty(_TOGETHER)
-    sums = np.empty((n_classes, _TOGETHER))
+    # Four features at a time, so that sums are fetched and put back less often; those beyond the last are zeros.
+    padded = (n_features + 3) // 4 * 4
+    slopes, steps = np.zeros((n_classes, padded)), np.zeros(padded)
+    slopes[:, :n_features], steps[:n_features] = weights, growth[:n_features]
+    values, margin, sums = np.zeros((padded, _TOGETHER)), np.empty(_TOGETHER), np.empty((n_classes, _TOGETHER))
+    best, second, winner = np.empty(_TOGETHER), np.empty(_TOGETHER), np.empty(_TOGETHER)
     for first in range(0, n, _TOGETHER):
-        m = min(_TOGETHER, n - first)
-        margin[:] = growth[n_features]
-        for k in range(n_classes):
-            sums[k, :] = offsets[k]
+        block = X[first : first + _TOGETHER]
         for feature in range(n_features):
-            step = growth[feature]
-            for j in range(m):
-                values[j] = np.float64(X[first + j, feature])
+            # Slices, because the compiler knows that their indices are not negative.
+            line, column = values[feature], block[:, feature]
+            for j in range(column.shape[0]):
+                line[j] = column[j]
+        margin[:] = growth[n_features]
+        for feature in range(0, padded, 4):
+            a, b, c, d = values[feature], values[feature + 1], values[feature + 2], values[feature + 3]
+            w, x, y, z = steps[feature], steps[feature + 1], steps[feature + 2], steps[feature + 3]
             for j in range(_TOGETHER):
-                margin[j] += abs(values[j]) * step
-            for k in range(n_classes):
-                weight, line = weights[k, feature], sums[k]
+                margin[j] += abs(a[j]) * w + abs(b[j]) * x + abs(c[j]) * y + abs(d[j]) * z
+        for k in range(n_classes):
+            line = sums[k]
+            line[:] = offsets[k]
+            for feature in range(0, padded, 4):
+                a, b, c, d = values[feature], values[feature + 1], values[feature + 2], values[feature + 3]
+                w, x, y, z = slopes[k, feature], slopes[k, feature + 1], slopes[k, feature + 2], slopes[k, feature + 3]
                 for j in range(_TOGETHER):
-                    line[j] += weight * values[j]
-        _choose(sums, margin, number[first : first + m], close[first : first + m])
+                    line[j] += (w * a[j] + x * b[j]) + (y * c[j] + z * d[j])
+        last = first + block.shape[0]
+        _choose(sums, margin, best, second, winner, number[first:last], close[first:last])
 
 
 @njit(cache=True, nogil=True)
-def _choose(sums, margin, number, close):  # type: ignore[no-untyped-def] # pragma: no cover
+def _choose(sums, margin, best, second, winner, number, close):  # type: ignore[no-untyped-def] # pragma: no cover
     """Write which sum is the largest, the first of several, and whether another comes within the margin."""
     m = number.shape[0]
     if sums.shape[0] == 1:
         for j in range(m):
-            number[j] = np.intp(sums[0, j] > 0)
+            number[j] = np.uint16(sums[0, j] > 0)
             close[j] = not (abs(sums[0, j]) > margin[j])
         return
-    best, second, winner = sums[0].copy(), np.full(_TOGETHER, -np.inf), np.zeros(_TOGETHER)
+    best[:], second[:], winner[:] = sums[0], -np.inf, 0
     for k in range(1, sums.shape[0]):
         line = sums[k]
         for j in range(_TOGETHER):
             # Written out, for Python's own rules for NaN are slow, and rows with NaN are set aside by their margin.
-            beaten = best[j] if line[j] > best[j] else line[j]
+            more = line[j] > best[j]
+            beaten = best[j] if more else line[j]
             second[j] = beaten if beaten > second[j] else second[j]
-            winner[j] = k if line[j] > best[j] else winner[j]
-            best[j] = line[j] if line[j] > best[j] else best[j]
+            winner[j] = k if more else winner[j]
+            best[j] = line[j] if more else best[j]
     for j in range(m):
-        number[j] = np.intp(winner[j])
+        number[j] = np.uint16(winner[j])
         close[j] = not (best[j] - second[j] > 2 * margin[j])
