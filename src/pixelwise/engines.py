@@ -177,7 +177,18 @@ class CompiledEstimator(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         str
-            One line.
+            One line: the engine's name; the steps, with ">" between them, and what became of each; and where an estimator is
+            used as it is, the reason of each engine.
+
+        Examples
+        --------
+        >>> import pixelwise as pw
+        >>> from sklearn.linear_model import Ridge
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> model = make_pipeline(StandardScaler(), Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> pw.compile_estimator(model, "none").explain()
+        'none: StandardScaler > Ridge as it is'
         """
         check_is_fitted(self)
         return f"{self.engine_}: {self.program_.explain()}{self._told}"
@@ -282,7 +293,8 @@ class PipelineProgram:
 
     def explain(self) -> str:
         """Name the steps."""
-        return f"{' > '.join(type(step).__name__ for _, step in self.front.steps)} as it is > {self.tail.explain()}"
+        steps = (step if isinstance(step, str) else type(step).__name__ for _, step in self.front.steps)
+        return f"{' > '.join(steps)} as it is > {self.tail.explain()}"
 
 
 def _compile(fitted: Any, name: str | None) -> tuple[str, Program, str]:
@@ -306,6 +318,8 @@ def _compile(fitted: Any, name: str | None) -> tuple[str, Program, str]:
     assert source is not None
     if name in (None, "none"):
         return "none", source, ""
+    if hasattr(fitted, "engine") and hasattr(fitted, "output_dtype"):
+        return "none", source, f", since it takes an engine itself: {type(fitted).__name__}(estimator, engine={name!r})"
     missing = [package for each, package in ENGINES_ELSEWHERE.items() if each not in known]
     advice = f" (pip install {' '.join(missing)} brings more)" if missing else ""
     return "none", source, f", since {'; '.join(reasons) if reasons else f'no engine takes it{advice}'}"
