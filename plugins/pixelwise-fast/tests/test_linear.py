@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PolynomialFeatures, RobustScaler, StandardScaler
@@ -131,3 +132,38 @@ def test_pixels_too_close_to_tell_are_asked_in_whole_blocks(few):
         assert np.array_equal(model.classes_[program.numbers(part, np.dtype("float32"), 1)], expected)
         whole = program.numbers(np.round(part).astype("int64"), np.dtype("float64"), 1)
         assert np.array_equal(model.classes_[whole], model.predict(np.round(X).astype("float64"))[: len(part)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
+def test_scaled_clusters_are_the_same_on_all_pixels_of_a_scene(kind, dtype, few, land_use):
+    clusters = kind(6, n_init=1, random_state=0)
+    model = make_pipeline(StandardScaler(), clusters).fit(few[0].astype(dtype))
+    table = land_use[0][::3].astype(dtype)
+    compiled = pw.compile_estimator(model, verify=table[:5000])
+    assert compiled.explain() == (
+        f"fast: StandardScaler > {kind.__name__} as one affine map for labels, which are exact; all else as it is"
+    )
+    labels = compiled.predict(table)
+    assert labels.dtype == model.predict(table).dtype
+    assert np.array_equal(labels, model.predict(table))
+    assert np.array_equal(compiled.transform(table), model.transform(table))
+
+
+def test_maps_of_clusters_are_the_same(few, land_use):
+    model = make_pipeline(StandardScaler(), KMeans(6, n_init=1, random_state=0)).fit(few[0])
+    cube = np.ascontiguousarray(land_use[0][:9000].astype("uint16").T).reshape(10, 90, 100)
+    plain, fast = (pw.PixelwiseClusterer(model, engine=engine).predict(cube) for engine in (None, "auto"))
+    assert fast.dtype == plain.dtype
+    assert np.array_equal(fast, plain)
+
+
+def test_pixels_as_far_from_two_clusters_are_left_to_the_pipeline(few):
+    model = make_pipeline(StandardScaler(), KMeans(4, n_init=1, random_state=0)).fit(few[0])
+    model[-1].cluster_centers_[2] = model[-1].cluster_centers_[1]
+    assert np.array_equal(pw.compile_estimator(model).predict(few[0]), model.predict(few[0]))
+
+
+def test_clusters_that_gain_nothing_stay_as_they_are(few):
+    for model in (KMeans(3, n_init=1), make_pipeline(StandardScaler(), KMeans(1, n_init=1))):
+        assert pw.compile_estimator(model.fit(few[0])).engine_ == "none"

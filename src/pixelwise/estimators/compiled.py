@@ -80,6 +80,9 @@ def coder_of(predictor: Any, codes: tuple[float, ...]) -> Callable[[np.ndarray, 
     numbers = getattr(getattr(predictor, "program_", None), "numbers", None)
     if numbers is None:
         return None
+    if not codes:
+        # Clusters are their own numbers.
+        return lambda rows, dtype: np.asarray(numbers(rows, dtype, predictor.n_jobs))
     coded = np.asarray(codes)
     return lambda rows, dtype: coded.take(numbers(rows, dtype, predictor.n_jobs))
 

@@ -1,4 +1,4 @@
-"""Scalers and a linear classifier as one affine map, with labels that are exact."""
+"""Scalers and a linear classifier or KMeans as one affine map, with labels that are exact."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
@@ -31,7 +32,7 @@ _DTYPES = ("float32", "float64", "uint8", "uint16", "int16")
 
 
 def read(pipeline: Any) -> LinearProgram | None:
-    """Translate a Pipeline of scalers and a linear classifier; None for any other Pipeline.
+    """Translate a Pipeline of scalers and a linear classifier or KMeans; None for any other Pipeline.
 
     Parameters
     ----------
@@ -42,14 +43,25 @@ def read(pipeline: Any) -> LinearProgram | None:
     -------
     LinearProgram or None
     """
-    *scalers, (_, classifier) = pipeline.steps
-    if type(classifier) not in _CLASSIFIERS or not scalers or len(classifier.classes_) > _MOST:
+    *scalers, (_, last) = pipeline.steps
+    found = _scores(last) if scalers else None
+    maps = [_affine(scaler) for _, scaler in scalers]
+    return None if found is None or None in maps else LinearProgram(pipeline, [each for each in maps if each], *found)
+
+
+def _scores(last: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights and offsets of the scores whose largest one wins; None for what has none."""
+    if type(last) in (KMeans, MiniBatchKMeans) and 1 < len(last.cluster_centers_) <= _MOST:
+        # The squared distance to a centre, without the square of the pixel itself, with its sign turned round.
+        centres = last.cluster_centers_.astype(np.float64)
+        return 2 * centres, -(centres**2).sum(axis=1)
+    if type(last) not in _CLASSIFIERS or len(last.classes_) > _MOST:
         return None
     # RidgeClassifier also takes several labels a pixel.
-    if str(getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")).startswith("multilabel"):
+    if str(getattr(getattr(last, "_label_binarizer", None), "y_type_", "")).startswith("multilabel"):
         return None
-    maps = [_affine(scaler) for _, scaler in scalers]
-    return None if None in maps else LinearProgram(pipeline, [each for each in maps if each is not None])
+    weights = np.atleast_2d(last.coef_).astype(np.float64)
+    return weights, np.broadcast_to(np.ravel(last.intercept_).astype(np.float64), len(weights))
 
 
 def _affine(scaler: Any) -> tuple[Any, Any] | None:
@@ -80,18 +92,23 @@ class LinearProgram:
         The fitted Pipeline.
     scalers : list of (factor, offset)
         Its scalers, each an affine map of the features.
+    weights : ndarray of float64 of shape (n_scores, n_features)
+        Weights of the scores, of the scaled features.
+    offsets : ndarray of float64 of shape (n_scores,)
+        What is added to them.
     """
 
-    def __init__(self, source: Pipeline, scalers: list[tuple[Any, Any]]) -> None:
+    def __init__(
+        self, source: Pipeline, scalers: list[tuple[Any, Any]], weights: NDArray[np.float64], offsets: NDArray[np.float64]
+    ) -> None:
         # A copy, so that the estimator itself is let go once nobody else holds it.
         self.source = copy.copy(source)
-        methods = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+        #: None of clusters, which are their own numbers.
+        self.classes = getattr(source[-1], "classes_", None)
+        #: KMeans takes pixels in the precision of its centres alone.
+        self.precision = None if self.classes is not None else source[-1].cluster_centers_.dtype.name
+        methods = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
         self.bounds = {method: 0.0 for method in methods if hasattr(source, method)}
-        weights, offsets = (
-            np.atleast_2d(source[-1].coef_).astype(np.float64),
-            np.ravel(source[-1].intercept_).astype(np.float64),
-        )
-        offsets = np.broadcast_to(offsets, len(weights))
         size = weights.shape[1]
         # The absolute terms of the sums, which the rounding grows with.
         fixed = np.abs(offsets)
@@ -132,9 +149,10 @@ class LinearProgram:
         ndarray
         """
         table = np.asarray(X)
-        if method != "predict" or not self._takes(table):
+        if method != "predict" or not self._takes(table, table.dtype):
             return getattr(self.source, method)(X)
-        return self.source.classes_.take(self._numbers(table, table.dtype, n_jobs))
+        numbers = self._numbers(table, table.dtype, n_jobs)
+        return numbers.astype(np.int32) if self.classes is None else self.classes.take(numbers)
 
     def numbers(self, X: np.ndarray, dtype: Any, n_jobs: int | None) -> NDArray[np.integer[Any]]:
         """Return the numbers of the classes that the Pipeline predicts for pixels, as they would be in some dtype.
@@ -152,13 +170,14 @@ class LinearProgram:
         -------
         ndarray of int of shape (n,)
         """
-        table = X if self._takes(X) and np.can_cast(X.dtype, dtype) else np.asarray(X, dtype, order="C")
-        if self._takes(table):
-            return self._numbers(table, np.dtype(dtype), n_jobs)
-        return np.asarray(np.searchsorted(self.source.classes_, self.source.predict(self._named(table))))
+        kind = np.dtype(dtype)
+        table = X if self._takes(X, kind) and np.can_cast(X.dtype, kind) else np.asarray(X, kind, order="C")
+        return self._numbers(table, kind, n_jobs) if self._takes(table, kind) else self._asked(table)
 
-    def _takes(self, table: np.ndarray) -> bool:
+    def _takes(self, table: np.ndarray, dtype: np.dtype[Any]) -> bool:
+        """Whether the kernel takes a table, and the Pipeline one of that dtype, in which it may come."""
         fits = table.ndim == 2 and table.shape[1] == self.weights.shape[1] and len(table) > 0
+        fits &= self.precision in (None, "float32" if dtype == np.float32 else "float64")
         return fits and table.dtype.isnative and table.dtype.name in _DTYPES
 
     def _numbers(self, X: np.ndarray, dtype: np.dtype[Any], n_jobs: int | None) -> NDArray[np.uint16]:
@@ -177,13 +196,14 @@ class LinearProgram:
         if len(rows):
             # Linear algebra sums the rows of an odd remainder in another order.
             filled = np.append(rows, np.repeat(rows[-1], -len(rows) % _ROWS))
-            labels = self.source.predict(self._named(np.ascontiguousarray(table[filled], dtype)))
-            number[rows] = np.searchsorted(self.source.classes_, labels[: len(rows)])
+            number[rows] = self._asked(np.ascontiguousarray(table[filled], dtype))[: len(rows)]
         return number
 
-    def _named(self, rows: np.ndarray) -> Any:
+    def _asked(self, rows: np.ndarray) -> NDArray[np.integer[Any]]:
+        """Return the numbers of what the Pipeline itself predicts."""
         names = getattr(self.source, "feature_names_in_", None)
-        return rows if names is None else pd.DataFrame(rows, columns=names)
+        found = np.asarray(self.source.predict(rows if names is None else pd.DataFrame(rows, columns=names)))
+        return found if self.classes is None else np.asarray(np.searchsorted(self.classes, found))
 
     def explain(self) -> str:
         """Say what was fused.
