@@ -123,6 +123,31 @@ def test_the_reason_why_nothing_was_compiled_is_told(engines, pixels):
     assert plain.explain() == pw.compile_estimator(GaussianNB().fit(*pixels), "none").explain() == "none: GaussianNB as it is"
 
 
+def test_each_step_is_told_with_what_became_of_it(engines, pixels):
+    X, y = pixels
+    front = [StandardScaler(), "passthrough"]
+    told = {
+        "bayes: StandardScaler > passthrough as it is > Bayes by hand": make_pipeline(*front, GaussianNB()),
+        "none: StandardScaler > passthrough > LogisticRegression as it is": make_pipeline(*front, LogisticRegression()),
+        "none: StandardScaler > GaussianNB as it is, since bayes: var_smoothing=0 leads to infinities": make_pipeline(
+            StandardScaler(), GaussianNB(var_smoothing=0)
+        ),
+    }
+    for text, model in told.items():
+        assert pw.compile_estimator(model.fit(X, y), "bayes").explain().startswith(text)
+
+
+def test_a_wrapper_is_told_to_take_the_engine_itself(engines, pixels):
+    model = pw.PixelwiseClassifier(GaussianNB()).fit(*pixels)
+    told = pw.compile_estimator(model, "bayes").explain()
+    assert told == (
+        "none: PixelwiseClassifier as it is, since it takes an engine itself: PixelwiseClassifier(estimator, engine='bayes')"
+    )
+    assert pw.compile_estimator(
+        pw.PixelwiseClassifier(GaussianNB(), engine="bayes").fit(*pixels).estimator_, "bayes"
+    ).explain() == ("bayes: Bayes by hand")
+
+
 def test_of_inexact_engines_alone_auto_takes_none(pixels):
     made = [BayesEngine("close", 1e-7, 1e-6)]
     plugins().register(types.SimpleNamespace(pixelwise_engines=pw.hookimpl(lambda: made)), "inexact")

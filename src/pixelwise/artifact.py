@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import inspect
 import io
 import json
@@ -20,10 +19,11 @@ import numpy as np
 
 from pixelwise.errors import ArtifactError
 from pixelwise.estimators.mapping import is_fitted
+from pixelwise.mapped import TABLES, Aside, aside, digest, write_array
 from pixelwise.operators.base import Operator
 from pixelwise.operators.core import Graph, Tap
 from pixelwise.raster.destination import staged
-from pixelwise.stored import FORMAT_VERSION, INFO, PARTS
+from pixelwise.stored import FORMAT_VERSION, INFO, PARTS, PROGRAMS
 from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import as_policy
 from pixelwise.version import __version__
@@ -85,13 +85,22 @@ def save_artifact(model: Any, path: Any, *, metadata: Mapping[str, Any] | None =
         raise ArtifactError(f"{place} cannot be written: name a file in a folder that exists, such as model.pixelwise")
     if any(isinstance(step, Tap) for step in _parts(model)):
         raise ArtifactError(f"{_class_name(model)} holds a Tap, whose function is code: take it out before the model is saved")
-    part = _dumped(model, format)
+    with aside(Aside()) as beside:
+        part = _dumped(model, format)
+        needs = sorted(beside.engines - {"none"})
+        # Arrays of theirs are set aside too.
+        programs = _dumped(beside.programs, format) if beside.programs else b""
+    arrays = [np.ascontiguousarray(array) for array in beside.arrays]
+    modules = _modules(part, programs) if format == "skops" else {type(step).__module__ for step in _parts(model)}
     info = {
         "format": format,
         "format_version": FORMAT_VERSION,
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "sha256": hashlib.sha256(part).hexdigest(),
-        "versions": _versions(_modules(part) if format == "skops" else {type(step).__module__ for step in _parts(model)}),
+        "sha256": digest(part),
+        "engines": sorted(beside.engines - {"none"}),
+        "needs": needs,
+        "sha256_beside": [digest(each) for each in (programs, *arrays)],
+        "versions": _versions(modules),
         **_description(model),
         "metadata": dict(metadata or {}),
     }
@@ -106,6 +115,10 @@ def save_artifact(model: Any, path: Any, *, metadata: Mapping[str, Any] | None =
             with zipfile.ZipFile(folder / place.name, "w") as archive:
                 archive.writestr(INFO, text)
                 archive.writestr(PARTS[format], part)
+                if programs:
+                    archive.writestr(PROGRAMS[format], programs)
+                for number, array in enumerate(arrays):
+                    write_array(archive, f"{TABLES}{number}.npy", array)
             (folder / place.name).replace(place)
     except OSError as error:
         raise ArtifactError(f"{place} cannot be written: {error.strerror}; check permissions and free space") from error
@@ -186,12 +199,13 @@ def _class_name(obj: Any) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _modules(part: bytes) -> set[str]:
-    """Return the modules of all types in a part that skops has written."""
-    with zipfile.ZipFile(io.BytesIO(part)) as archive:
-        schema = json.loads(archive.read("schema.json"))
+def _modules(*parts: bytes) -> set[str]:
+    """Return the modules of all types in parts that skops has written."""
     found: set[str] = set()
-    waiting: list[Any] = [schema]
+    waiting: list[Any] = []
+    for part in filter(None, parts):
+        with zipfile.ZipFile(io.BytesIO(part)) as archive:
+            waiting.append(json.loads(archive.read("schema.json")))
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):

@@ -15,12 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pixelwise.errors import EngineError
 from pixelwise.hookspecs import Engine, Program
-from pixelwise.plugins import plugins
+from pixelwise.mapped import current, put_back, set_aside
+from pixelwise.plugins import ENGINES_ELSEWHERE, plugins
 
 __all__ = ["CompiledEstimator", "compile_estimator"]
-
-#: Engines that users may have read about, and what brings them.
-DISTRIBUTIONS = {"fast": "pixelwise-fast"}
 
 
 def compile_estimator(
@@ -179,10 +177,35 @@ class CompiledEstimator(MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         str
-            One line.
+            One line: the engine's name; the steps, with ">" between them, and what became of each; and where an estimator is
+            used as it is, the reason of each engine.
+
+        Examples
+        --------
+        >>> import pixelwise as pw
+        >>> from sklearn.linear_model import Ridge
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> model = make_pipeline(StandardScaler(), Ridge()).fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> pw.compile_estimator(model, "none").explain()
+        'none: StandardScaler > Ridge as it is'
         """
         check_is_fitted(self)
         return f"{self.engine_}: {self.program_.explain()}{self._told}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        kept = current(saving=True)
+        if kept is not None and "program_" in state:
+            kept.engines.add(self.engine_)
+        return {**state, "program_": set_aside(state["program_"])} if "program_" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = {**state, "program_": put_back(state["program_"])} if "program_" in state else state
+        super().__setstate__(state)
+        # What comes from a file is looked at before a kernel follows its indices.
+        if "program_" in state and current(saving=False) is not None:
+            _check(self.program_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "program_" in self.__dict__
@@ -246,6 +269,12 @@ class CompiledEstimator(MetaEstimatorMixin, BaseEstimator):
         return float(measure(y, self.predict(X), sample_weight=sample_weight))
 
 
+def _check(program: Any) -> None:
+    """Let a program look at its tables, if it has any."""
+    if hasattr(program, "check"):
+        program.check()
+
+
 class PipelineProgram:
     """The first steps of a Pipeline as they are, and its last one compiled."""
 
@@ -258,9 +287,14 @@ class PipelineProgram:
         """Transform X and hand it to the compiled step."""
         return self.tail.run(method, self.front.transform(X), n_jobs)
 
+    def check(self) -> None:
+        """Let the compiled step look at its tables."""
+        _check(self.tail)
+
     def explain(self) -> str:
         """Name the steps."""
-        return f"{' > '.join(type(step).__name__ for _, step in self.front.steps)} as it is > {self.tail.explain()}"
+        steps = (step if isinstance(step, str) else type(step).__name__ for _, step in self.front.steps)
+        return f"{' > '.join(steps)} as it is > {self.tail.explain()}"
 
 
 def _compile(fitted: Any, name: str | None) -> tuple[str, Program, str]:
@@ -268,7 +302,7 @@ def _compile(fitted: Any, name: str | None) -> tuple[str, Program, str]:
     known = {engine.name: engine for engine in plugins().engines}
     asked = list(known) if name == "auto" else ["none" if name is None else name]
     if asked[0] not in known:
-        remedy = f": pip install {DISTRIBUTIONS[asked[0]]}, or" if asked[0] in DISTRIBUTIONS else ":"
+        remedy = f": pip install {ENGINES_ELSEWHERE[asked[0]]}, or" if asked[0] in ENGINES_ELSEWHERE else ":"
         names = ", ".join(repr(each) for each in known)
         raise EngineError(f"engine={name!r} is not there{remedy} use 'auto', or one of {names}", engine=name)
     reasons: list[str] = []
@@ -284,7 +318,9 @@ def _compile(fitted: Any, name: str | None) -> tuple[str, Program, str]:
     assert source is not None
     if name in (None, "none"):
         return "none", source, ""
-    missing = [package for each, package in DISTRIBUTIONS.items() if each not in known]
+    if hasattr(fitted, "engine") and hasattr(fitted, "output_dtype"):
+        return "none", source, f", since it takes an engine itself: {type(fitted).__name__}(estimator, engine={name!r})"
+    missing = [package for each, package in ENGINES_ELSEWHERE.items() if each not in known]
     advice = f" (pip install {' '.join(missing)} brings more)" if missing else ""
     return "none", source, f", since {'; '.join(reasons) if reasons else f'no engine takes it{advice}'}"
 

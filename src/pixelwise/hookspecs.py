@@ -35,7 +35,13 @@ class Carrier(Protocol):
 
 
 class Program(Protocol):
-    """What an `Engine` makes of a fitted estimator: its predictions, computed in another way. It pickles."""
+    """What an `Engine` makes of a fitted estimator: its predictions, computed in another way. It pickles.
+
+    It does not hold the estimator itself. In an artifact, large arrays of numbers among its attributes stand beside the model,
+    also those in lists, dictionaries and objects of the package of the engine; they are mapped when it is loaded, and cannot be
+    written. If it has a method ``check()``, that is called before a program from a file is used, and raises `EngineError`
+    unless all indices that it follows lead somewhere.
+    """
 
     @property
     def bounds(self) -> Mapping[str, float]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pixelwise.families import EstimatorFamily
 
-__all__ = ["DEFAULT_PLUGINS", "Plugins", "plugins"]
+__all__ = ["DEFAULT_PLUGINS", "ENGINES_ELSEWHERE", "Plugins", "plugins"]
 
 #: Built-in plugins by dotted name, so that this module imports nothing above it.
 DEFAULT_PLUGINS = (
@@ -29,6 +29,8 @@ DEFAULT_PLUGINS = (
     "pixelwise.default_plugins.sklearn_families",
     "pixelwise.default_plugins.source_engine",
 )
+#: Engines that users may have read about, and the distributions that bring them.
+ENGINES_ELSEWHERE = {"fast": "pixelwise-fast"}
 
 
 class Plugins:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import pixelwise as pw
 from pixelwise.plugins import plugins
@@ -19,6 +21,13 @@ BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 def installed() -> None:
     if "fast" not in plugins().names:
         pytest.skip("the plugin is not there: pip install --no-deps plugins/pixelwise-fast")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small fits in many threads spend their time waiting for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

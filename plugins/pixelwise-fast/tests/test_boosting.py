@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,15 +25,17 @@ import pixelwise as pw
 lightgbm = pytest.importorskip("lightgbm", reason="one of the libraries compared: pip install lightgbm")
 xgboost = pytest.importorskip("xgboost", reason="one of the libraries compared: pip install xgboost")
 
-LGB = {"n_estimators": 20, "n_jobs": 1, "verbose": -1, "random_state": 0}
-XGB = {"n_estimators": 20, "n_jobs": 1, "random_state": 0}
+LGB = {"n_estimators": 5, "n_jobs": 1, "verbose": -1, "random_state": 0}
+XGB = {"n_estimators": 5, "n_jobs": 1, "random_state": 0}
 CLASSIFIERS = {
-    "scikit-learn": GradientBoostingClassifier(n_estimators=5, random_state=0),
-    "scikit-learn from zero": GradientBoostingClassifier(n_estimators=5, init="zero", max_depth=6, random_state=0),
-    "scikit-learn, exponential": GradientBoostingClassifier(n_estimators=5, loss="exponential", random_state=0),
-    "histograms": HistGradientBoostingClassifier(max_iter=10, random_state=0),
-    "histograms, deep": HistGradientBoostingClassifier(max_iter=2, max_leaf_nodes=None, max_depth=14, random_state=0),
-    "histograms, stopped early": HistGradientBoostingClassifier(max_iter=50, early_stopping=True, random_state=0),
+    "scikit-learn": GradientBoostingClassifier(n_estimators=2, random_state=0),
+    "scikit-learn from zero": GradientBoostingClassifier(n_estimators=2, init="zero", max_depth=6, random_state=0),
+    "scikit-learn, exponential": GradientBoostingClassifier(n_estimators=2, loss="exponential", random_state=0),
+    "histograms": HistGradientBoostingClassifier(max_iter=2, random_state=0),
+    "histograms, deep": HistGradientBoostingClassifier(max_iter=1, max_leaf_nodes=None, max_depth=14, random_state=0),
+    "histograms, stopped early": HistGradientBoostingClassifier(
+        max_iter=6, early_stopping=True, n_iter_no_change=1, learning_rate=2.0, max_leaf_nodes=7, random_state=0
+    ),
     "LightGBM": lightgbm.LGBMClassifier(**LGB),
     "LightGBM, large": lightgbm.LGBMClassifier(**LGB, num_leaves=255, min_child_samples=2, max_bin=1023),
     "XGBoost": xgboost.XGBClassifier(**XGB),
@@ -42,11 +46,11 @@ CLASSIFIERS = {
     "XGBoost, parallel trees": xgboost.XGBClassifier(**XGB, num_parallel_tree=3, subsample=0.5),
 }
 REGRESSORS = {
-    "scikit-learn": GradientBoostingRegressor(n_estimators=20, random_state=0),
+    "scikit-learn": GradientBoostingRegressor(n_estimators=5, random_state=0),
     "scikit-learn, huber": GradientBoostingRegressor(n_estimators=5, loss="huber", random_state=0),
-    "histograms": HistGradientBoostingRegressor(max_iter=10, random_state=0),
-    "histograms, poisson": HistGradientBoostingRegressor(max_iter=10, loss="poisson", random_state=0),
-    "histograms, monotonic": HistGradientBoostingRegressor(max_iter=10, monotonic_cst=[1] * 3 + [0] * 6, random_state=0),
+    "histograms": HistGradientBoostingRegressor(max_iter=5, random_state=0),
+    "histograms, poisson": HistGradientBoostingRegressor(max_iter=5, loss="poisson", random_state=0),
+    "histograms, monotonic": HistGradientBoostingRegressor(max_iter=5, monotonic_cst=[1] * 3 + [0] * 6, random_state=0),
     "LightGBM": lightgbm.LGBMRegressor(**LGB),
     "LightGBM, poisson": lightgbm.LGBMRegressor(**LGB, objective="poisson"),
     "LightGBM, absolute error": lightgbm.LGBMRegressor(**LGB, objective="l1"),
@@ -115,13 +119,18 @@ def test_missing_values_and_infinities_go_the_same_way(kind, trained, training, 
     same(model, table)
 
 
+@pytest.fixture(scope="module")
+def fitted_once(training: tuple[np.ndarray, np.ndarray]) -> Callable[[str, int], Any]:
+    """A function that fits a regressor on values that are no whole numbers, divided by some scale."""
+    X, noise = training[0], np.random.default_rng(0).normal(size=training[0].shape)
+    return functools.cache(lambda kind, scale: clone(REGRESSORS[kind]).fit(X / scale + noise, X[:, 0]))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "int64", "float64"])
 @pytest.mark.parametrize("kind", ["scikit-learn", "histograms", "LightGBM", "XGBoost"])
-def test_pixels_of_any_dtype_are_predicted_the_same(kind, dtype, training, pixels):
-    X, scale = training[0], 50 if dtype == "uint8" else 1
-    noise = np.random.default_rng(0).normal(size=X.shape)
-    model = clone(REGRESSORS[kind]).fit(X / scale + noise, X[:, 0])
-    table = pixels[:3000] / scale
+def test_pixels_of_any_dtype_are_predicted_the_same(kind, dtype, fitted_once, pixels):
+    scale = 50 if dtype == "uint8" else 1
+    model, table = fitted_once(kind, scale), pixels[:3000] / scale
     same(model, table.astype(dtype) if dtype != "float64" else table + np.random.default_rng(1).normal(size=table.shape))
 
 
@@ -150,7 +159,7 @@ def test_frames_keep_their_names(kind, training, codes, pixels):
 
 def test_a_model_that_was_stopped_early_ends_at_its_best_round(training, codes, pixels):
     X, y = training[0], codes
-    boosted = xgboost.XGBClassifier(**{**XGB, "n_estimators": 60}, early_stopping_rounds=2, learning_rate=1.0)
+    boosted = xgboost.XGBClassifier(**{**XGB, "n_estimators": 30}, early_stopping_rounds=2, learning_rate=1.5)
     boosted.fit(X[::2], y[::2], eval_set=[(X[1::2], y[1::2])], verbose=False)
     assert boosted.best_iteration < boosted.get_booster().num_boosted_rounds() - 1
     same(boosted, pixels)
@@ -180,7 +189,7 @@ def test_what_cannot_be_translated_says_why_and_is_used_as_it_is(training, codes
     frame = categories(training)
     models = {
         "it splits on categories": [
-            HistGradientBoostingClassifier(max_iter=3, categorical_features=[0], max_bins=255).fit(X // 100 % 9, y),
+            HistGradientBoostingClassifier(max_iter=1, categorical_features=[0], max_bins=255).fit(X // 100 % 9, y),
             lightgbm.LGBMClassifier(**LGB).fit(frame, y),
             xgboost.XGBClassifier(**XGB, enable_categorical=True).fit(frame, y),
         ],
@@ -234,3 +243,26 @@ def test_gradient_boosting_refuses_missing_values_in_its_own_words(training, pix
     compiled = pw.compile_estimator(clone(REGRESSORS["scikit-learn"]).fit(training[0], training[0][:, 0]), "fast")
     with pytest.raises(ValueError, match="contains NaN"):
         compiled.predict(holed(pixels))
+
+
+def test_fifty_classes_and_two_hundred_bands_are_predicted_the_same(training, pixels):
+    X = training[0]
+    mix = np.random.default_rng(0).normal(size=(10, 200)).astype("float32")
+    rank = np.argsort(np.argsort(X[:, 6], kind="stable")) * 50 // len(X)
+    for model in (
+        HistGradientBoostingClassifier(max_iter=1, max_leaf_nodes=4, random_state=0),
+        GradientBoostingClassifier(n_estimators=1, max_features=2, random_state=0),
+        lightgbm.LGBMClassifier(**{**LGB, "n_estimators": 1}),
+        xgboost.XGBClassifier(**{**XGB, "n_estimators": 1}),
+    ):
+        same(clone(model).fit(X, rank), pixels[:2000])
+    for kind in ("histograms", "LightGBM", "XGBoost"):
+        same(clone(REGRESSORS[kind]).fit(X @ mix, X[:, 0]), pixels[:2000] @ mix)
+
+
+@pytest.mark.parametrize("kind", ["histograms", "LightGBM", "XGBoost"])
+def test_scenes_of_little_but_nodata_are_predicted_the_same(kind, training, pixels):
+    model = clone(REGRESSORS[kind]).fit(holed(training[0]), training[0][:, 0])
+    table = holed(pixels, 0.97)
+    table[:15_000] = np.nan
+    same(model, table)

@@ -108,6 +108,39 @@ def test_two_hundred_bands_are_predicted_the_same(training, pixels):
     same(RandomForestClassifier(3, random_state=0).fit(np.tile(X, 3), training[1]), np.tile(pixels[:500] @ mix, 3))
 
 
+def test_values_between_whole_numbers_are_predicted_the_same(training, pixels):
+    X = training[0] / np.float32(10_000) + np.float32(0.1)
+    table = pixels / np.float32(10_000) + np.float32(0.1)
+    same(RandomForestClassifier(10, random_state=0).fit(X, training[1]), table)
+    same(RandomForestRegressor(3, random_state=0).fit(X[:, 1:], X[:, 0]), table[:, 1:].astype("float64") + 1e-12)
+
+
+def test_scenes_of_little_but_nodata_are_predicted_the_same(training, pixels):
+    X, y = training
+    fitted = RandomForestClassifier(10, random_state=0).fit(np.where(X % 7 == 0, np.float32(np.nan), X), y)
+    table = np.where(np.random.default_rng(0).random(pixels.shape) < 0.97, np.float32(np.nan), pixels)
+    table[:15_000] = np.nan
+    same(fitted, table)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_maps_with_nodata_are_the_same(share, training, land_use):
+    model = RandomForestClassifier(10, random_state=0).fit(*training)
+    cube = np.ascontiguousarray(land_use[0][:30_000].T.astype("uint16")).reshape(10, 150, 200)
+    cube[:, np.random.default_rng(0).random((150, 200)) < share] = 0
+    nan = pw.NanPolicy(sentinels=0.0)
+    plain, fast = (pw.PixelwiseClassifier(model, engine=engine, nan=nan).predict(cube) for engine in (None, "auto"))
+    assert np.array_equal(fast, plain)
+    assert (fast == 255).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_fifty_classes_of_several_outputs_and_two_hundred_bands(training, pixels):
+    X = training[0]
+    mix = np.random.default_rng(0).normal(size=(10, 200)).astype("float32")
+    ranks = np.argsort(np.argsort(X[:, :3], axis=0, kind="stable"), axis=0) * 50 // len(X)
+    same(RandomForestClassifier(5, min_samples_leaf=3, random_state=0).fit(X @ mix, ranks), pixels[:3000] @ mix)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f2", "f4", "f8", ">f4"])
 def test_pixels_of_any_dtype_are_predicted_the_same(dtype, training, pixels):
     X, y = training

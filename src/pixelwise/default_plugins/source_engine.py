@@ -29,8 +29,9 @@ class SourceProgram:
         return getattr(self.source, method)(X)
 
     def explain(self) -> str:
-        """Name the estimator."""
-        return f"{type(self.source).__name__} as it is"
+        """Name the estimator, and of a Pipeline its steps."""
+        steps = [step for _, step in getattr(self.source, "steps", ())] or [self.source]
+        return f"{' > '.join(step if isinstance(step, str) else type(step).__name__ for step in steps)} as it is"
 
 
 class SourceEngine:

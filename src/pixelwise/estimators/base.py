@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from pixelwise.errors import LabelError, MissingDataError
+from pixelwise.estimators.compiled import restored, with_program
 from pixelwise.estimators.mapping import RasterMapping, is_fitted, output_type
 from pixelwise.estimators.nan_support import expects_nan
 from pixelwise.families import EstimatorFamily
@@ -92,6 +93,12 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
             if not own and inner is not None and hasattr(inner, name):
                 return getattr(inner, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return with_program(self, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(restored(state))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimator_" in self.__dict__ or is_fitted(self.estimator)

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 
 from pixelwise.errors import FillValueError, GridError, MissingDataError, MissingDataWarning
-from pixelwise.estimators.compiled import LEARNED, predictor_of
+from pixelwise.estimators.compiled import LEARNED, coder_of, predictor_of
 from pixelwise.estimators.nan_support import takes_nan
 from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
@@ -72,6 +72,8 @@ class _Plan:
     flat: bool
     #: What is called: the estimator, or what an engine has made of it.
     predictor: Any
+    #: What predicts codes of classes at once, from pixels as they are.
+    coder: Any
     #: Attributes and band names of maps by their number of outputs.
     described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
 
@@ -196,18 +198,21 @@ class RasterMapping:
                 refuse_missing(int((~valid).sum()), len(valid), "the raster")
             if valid is not None and not valid.any():
                 continue
-            count = len(rows_with_nan(part, valid, missing, plan.dtype, buffer))
-            rows = buffer[: -(-count // _ROWS) * _ROWS]
-            rows[count:] = rows[count - 1]
-            rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
-            rows = rows if plan.flat else layout.arrange(rows, len(cube))
-            result = call(rows if plan.frame is None else pd.DataFrame(rows, columns=plan.frame))[:count]
-            result = self._coded(result, method)
+            if plan.coder is not None:
+                result = plan.coder((part if valid is None else part[:, valid]).T, plan.dtype)
+            else:
+                count = len(rows_with_nan(part, valid, missing, plan.dtype, buffer))
+                rows = buffer[: -(-count // _ROWS) * _ROWS]
+                rows[count:] = rows[count - 1]
+                rows = self.imputer_.transform(rows) if how == "impute" and missing else rows
+                rows = rows if plan.flat else layout.arrange(rows, len(cube))
+                result = self._coded(
+                    call(rows if plan.frame is None else pd.DataFrame(rows, columns=plan.frame))[:count], method
+                )
             if out is None:
                 out = np.full((*result.shape[1:], n), pair.fill_value, pair.dtype)
-            result = _fitting(result, pair, policy)
             block = out[..., start : start + step]
-            block[..., slice(None) if valid is None else valid] = result.T
+            block[..., slice(None) if valid is None else valid] = _fitting(result, pair, policy).T
         if out is None:
             probe = layout.arrange(np.zeros((1, len(flat)), np.float32), len(cube))
             out = self._nothing(inner, probe, n, method, pair)
@@ -254,9 +259,12 @@ class RasterMapping:
         each = missing_values(cube.dtype, raster.names, raster.nodata, policy)
         names = np.asarray(layout.names(raster) or [raster.names[band] for band in of_band])[columns].tolist()
         marks = [each[band] for band in of_band[columns]]
+        predictor, pair = predictor_of(self, inner, method), self._pair(method, policy)
+        whole = method == "predict" and how in ("mask", "raise") and not layout.is_panel
         return _Plan(
-            key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), self._pair(method, policy),
-            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor_of(self, inner, method),
+            key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), pair,
+            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor,
+            coder_of(predictor, self._codes()) if whole else None,
         )  # fmt: skip
 
     def _layout(self, dated: bool = False) -> Layout:

@@ -91,6 +91,20 @@ class BoostedProgram:
         self.trees, self.leaves = _pack(model, scale)
         self.bounds = dict.fromkeys(finish.methods, 0.0)
 
+    def check(self) -> None:
+        """Raise an error unless the tables hold together.
+
+        Raises
+        ------
+        EngineError
+            If they do not.
+        """
+        columns = self.column.shape == (len(self.trees),) and ((self.column >= 0) & (self.column < len(self.start))).all()
+        if not columns or self.start.ndim != 1 or self.leaves.ndim != 1 or self.leaves.dtype != self.start.dtype:
+            raise EngineError("the values of the leaves are not what they should be: compile the estimator again")
+        self.scale.check(self.trees.n_features)
+        self.trees.check(len(self.leaves))
+
     def run(self, method: str, X: Any, n_jobs: int | None) -> np.ndarray:
         """Return what the estimator's method of that name returns.
 
@@ -107,7 +121,7 @@ class BoostedProgram:
         -------
         ndarray
         """
-        table = as_table(X, self.scale.dtype_of(X))
+        table = as_table(X, self.scale.dtype_of(X), self.trees.n_features)
         arrays, leaves, column = self.trees.arrays, read_only(self.leaves), read_only(self.column)
         found: dict[int, np.ndarray] = {}
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pixelwise.errors import EngineError
 from pixelwise_fast.program import read_only
 
 __all__ = ["INFINITE", "MISSING", "FloatScale", "RankScale", "floor_to_float32"]
@@ -66,6 +67,9 @@ class FloatScale:
     def __init__(self, strict: bool = False) -> None:
         self.strict = strict
 
+    def check(self, n_features: int) -> None:
+        """There is nothing to look at."""
+
     def dtype_of(self, X: Any) -> type:
         """Return what the library makes of values of other dtypes than the usual ones."""
         return np.float32
@@ -96,6 +100,12 @@ class RankScale:
         self.starts = np.concatenate([[0], np.cumsum([len(each) for each in edges])]).astype(np.int64)
         self.edges = np.concatenate(edges).astype(np.float64)
         self.missing_is_zero = missing_is_zero
+
+    def check(self, n_features: int) -> None:
+        """Raise an error unless each feature has its edges."""
+        each = len(self.starts) - 1 == len(self.missing_is_zero) == n_features and (np.diff(self.starts) >= 0).all()
+        if not each or self.starts[0] != 0 or self.starts[-1] != len(self.edges):
+            raise EngineError("the edges of the features are not what they should be: compile the estimator again")
 
     def dtype_of(self, X: Any) -> type:
         """Return what the library makes of values of other dtypes than the usual ones."""

@@ -33,7 +33,7 @@ READERS = {
 
 
 class FastEngine:
-    """Translates ensembles of trees into flat tables of nodes, and scalers with a linear classifier into one affine map.
+    """Translates ensembles of trees into flat tables, and scalers with a linear classifier or KMeans into an affine map.
 
     A subclass of a known class is left alone, because it may predict in its own way.
 
@@ -48,7 +48,7 @@ class FastEngine:
     name = "fast"
 
     def compile(self, estimator: Any) -> Any:
-        """Translate a fitted ensemble of trees, or a Pipeline of scalers and a linear classifier; None for anything else.
+        """Translate a fitted ensemble of trees, or a Pipeline of scalers and a linear model that it knows; None for others.
 
         Parameters
         ----------

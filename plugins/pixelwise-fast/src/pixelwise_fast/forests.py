@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_array, get_tags
 
+from pixelwise.errors import EngineError
 from pixelwise_fast.codes import INFINITE, MISSING, FloatScale
 from pixelwise_fast.program import as_table, in_blocks, read_only
 from pixelwise_fast.trees import TreeTable, pack_trees
@@ -88,6 +89,20 @@ class ForestProgram:
         """Memory that the tables take."""
         return self.trees.nodes.nbytes + self.values.nbytes
 
+    def check(self) -> None:
+        """Raise an error unless the tables hold together.
+
+        Raises
+        ------
+        EngineError
+            If they do not.
+        """
+        width = self.values.shape[1]
+        n_classes = width if self.classes is None else sum(len(part) for part in self.classes)
+        if self.values.ndim != 2 or self.values.dtype != np.float64 or width != n_classes:
+            raise EngineError("the values of the leaves are not what they should be: compile the estimator again")
+        self.trees.check(len(self.values) or width)
+
     def run(self, method: str, X: Any, n_jobs: int | None) -> Any:
         """Return what the forest's method of that name returns.
 
@@ -104,7 +119,7 @@ class ForestProgram:
         -------
         ndarray, or a list of them for the probabilities of several outputs
         """
-        table, threads = as_table(X, np.float32), self.n_jobs if n_jobs is None else n_jobs
+        table, threads = as_table(X, np.float32, self.trees.n_features), self.n_jobs if n_jobs is None else n_jobs
         if self.classes is None:
             means = self._means(table, threads)
             return means[:, 0] if means.shape[1] == 1 else means

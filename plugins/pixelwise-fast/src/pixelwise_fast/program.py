@@ -17,7 +17,7 @@ BLOCK = 16384
 _DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
 
 
-def as_table(X: Any, dtype: type) -> np.ndarray:
+def as_table(X: Any, dtype: type, n_features: int) -> np.ndarray:
     """Return X as an array that the kernels take.
 
     Parameters
@@ -26,15 +26,24 @@ def as_table(X: Any, dtype: type) -> np.ndarray:
         Pixels.
     dtype : type
         What numbers of other dtypes are converted to.
+    n_features : int
+        How many columns there must be, since kernels do not look.
 
     Returns
     -------
     ndarray
+
+    Raises
+    ------
+    ValueError
+        If it is no table of numbers of so many columns.
     """
     table = np.asarray(check_array(X, dtype=None, ensure_all_finite=False))
     if table.dtype.name not in _DTYPES or not table.dtype.isnative:
         # As for the estimator, text is an error.
         table = np.asarray(check_array(table, dtype=dtype, ensure_all_finite=False))
+    if table.shape[1] != n_features:
+        raise ValueError(f"X has {table.shape[1]} features, but {n_features} are expected")
     return read_only(table)
 
 

@@ -59,6 +59,30 @@ class TreeTable:
         """The first arguments of the kernels."""
         return read_only(self.nodes), read_only(self.starts), read_only(self.lead)
 
+    def check(self, n_values: int) -> None:
+        """Raise an error unless each path leads down to a leaf whose value is there.
+
+        Kernels follow the indices of a table without looking; one from a file may hold any.
+
+        Parameters
+        ----------
+        n_values : int
+            Number of rows in the table of values.
+
+        Raises
+        ------
+        EngineError
+            If one does not.
+        """
+        plain = [each.dtype.name for each in self.arrays] == ["uint64", "int64", "int64"]
+        flat = all(each.ndim == 1 for each in self.arrays) and len(self.starts) == len(self.lead) + 1 > 1
+        whole = plain and flat and self.starts[0] == 0 and self.starts[-1] == len(self.nodes)
+        if not whole or (np.diff(self.starts) <= 0).any():
+            raise EngineError("the table of nodes is not what it should be: compile the estimator again")
+        wrong = _wrong_tree(*self.arrays, self.n_features, child_shift(self.n_features), n_values)
+        if wrong >= 0:
+            raise EngineError(f"tree {wrong} leads nowhere: compile the estimator again", tree=int(wrong))
+
     def layout(self, wide: bool) -> NDArray[np.uint64]:
         """Return where kernels find what.
 
@@ -147,3 +171,32 @@ def _pack(nodes, left, right, feature, code, missing_left, weight, n_features, s
     mean, deepest = walked / max(weight[0], 1e-300), depth.max()
     # To look costs as much as two steps.
     return -max(deepest, 1) if deepest < mean + 3 else np.int64(max(1.0, 0.7 * mean))
+
+
+@njit(cache=True, nogil=True)
+def _wrong_tree(nodes, starts, lead, n_features, shift, n_values):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Return the number of the first tree in which some path leads elsewhere than to a leaf; -1 if there is none."""
+    low, mask = np.uint64(0xFFFFFFFF), (np.uint64(1) << np.uint64(shift - 33)) - np.uint64(1)
+    for number in range(lead.shape[0]):
+        tree = nodes[starts[number] : starts[number + 1]]
+        n, deepest = tree.shape[0], 0
+        depth = np.full(n, -1, np.int32)
+        depth[0] = 0
+        for here in range(n):
+            # Children stand behind their parents, so that what no path has reached by now is not reached.
+            if depth[here] < 0:
+                continue
+            word = tree[here]
+            to, column = np.int64(word >> np.uint64(shift)), np.int64((word >> np.uint64(33)) & mask)
+            if column >= n_features:
+                value = np.int64(word & low)
+                if column > n_features or to != here or value >= n_values:
+                    return number
+                deepest = max(deepest, depth[here])
+            else:
+                if to <= here or to + 1 >= n:
+                    return number
+                depth[to], depth[to + 1] = max(depth[to], depth[here] + 1), max(depth[to + 1], depth[here] + 1)
+        if -lead[number] < deepest and lead[number] < 0:
+            return number
+    return -1
