@@ -15,7 +15,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 #: Where a module is named otherwise than its distribution.
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 #: Extras that functions of the package import.
-OPTIONAL = ("plot", "dask", "catalog", "indices")
+OPTIONAL = ("plot", "dask", "ray", "catalog", "indices")
 
 
 def imported(when: str) -> set[str]:

@@ -26,6 +26,8 @@ HEAVY = (
     "lightgbm",
     "matplotlib",
     "numba",
+    "pystac",
+    "ray",
     "skops",
     "spyndex",
     "torch",

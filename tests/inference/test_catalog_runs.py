@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -360,3 +361,29 @@ def test_a_writer_by_itself_asks_for_rasters(tmp_path: Path, raster: xr.DataArra
     made = to(tmp_path, "x.tif").apply(pw.unwrap(raster))
     assert made.values.shape == raster.shape
     assert (tmp_path / "x.tif").exists()
+
+
+def test_the_maps_of_a_run_are_written_as_stac_and_as_a_mosaic(catalog: Any, model: Any, tmp_path: Path) -> None:
+    maps = pw.CatalogPipeline(catalog, pw.Sequential([model, to(tmp_path)])).run()
+    maps.to_stac(tmp_path / "maps.json", beside=True)
+    again = pw.open_catalog(tmp_path / "maps.json", progress=False)
+    assert list(again) == list(maps)
+    item = json.loads((tmp_path / "33UUA.json").read_text())
+    assert item["assets"]["data"]["type"].endswith("profile=cloud-optimized")
+    assert [link["href"] for link in item["links"] if link["rel"] == "derived_from"] == [catalog[0].uri]
+    for kind in (".vrt", ".gti.gpkg"):
+        maps.to_mosaic(tmp_path / f"all{kind}")
+        whole = pw.open_raster(tmp_path / f"all{kind}")
+        assert whole.shape == (1, SIDE + COUNT - 1, SIDE * COUNT)
+        for number, made in enumerate(maps):
+            part = whole.values[0, :, number * SIDE : (number + 1) * SIDE]
+            np.testing.assert_array_equal(part[: SIDE + number], made.load().values[0])
+            assert (part[SIDE + number :] == 255).all()
+
+
+def test_a_mosaic_of_nothing_or_of_several_files_a_scene_is_an_error(catalog: Any, tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="the catalog is empty"):
+        catalog.take([]).to_mosaic(tmp_path / "a.vrt")
+    frame = catalog.frame.assign(uri=[{"B02": uri} for uri in catalog.frame["uri"]])
+    with pytest.raises(CatalogError, match="has several files"):
+        pw.GeoCatalog(frame).to_mosaic(tmp_path / "a.vrt")

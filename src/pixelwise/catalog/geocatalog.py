@@ -15,8 +15,10 @@ from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
 from pixelwise.catalog.parquet import is_known, write_frame
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.split import split_scenes
+from pixelwise.catalog.stac_items import write_items
 from pixelwise.errors import CatalogError, CRSError
 from pixelwise.raster.grid import Grid
+from pixelwise.raster.mosaic import write_mosaic
 
 __all__ = ["GeoCatalog"]
 
@@ -323,6 +325,50 @@ class GeoCatalog:
             If pyarrow is not installed.
         """
         write_frame(self.frame, path)
+
+    def to_stac(self, path: Any, *, beside: bool = False) -> None:
+        """Write the catalog as a collection of STAC items, which `open_catalog` reads.
+
+        Each scene is an item with its metadata as properties, its date, its outline, and its file as an asset with the fields
+        of the projection extension; ``source_uri`` becomes a link "derived_from".
+
+        Parameters
+        ----------
+        path : path
+            Where, ending in .json or .geojson; an existing file is replaced.
+        beside : bool, default=False
+            Whether each item is written beside its file too, as the file's name with .json.
+
+        Raises
+        ------
+        CatalogError
+            If a scene has no date, or is a series of dates.
+        DependencyMissingError
+            If pystac is not installed.
+        """
+        write_items(((self[number], self.frame.iloc[number]) for number in range(len(self))), path, beside)
+
+    def to_mosaic(self, path: Any) -> None:
+        """Write a mosaic of all scenes, which holds no pixels and opens like a raster; where scenes overlap the last is on top.
+
+        Parameters
+        ----------
+        path : path
+            Ending in .vrt, for scenes of one CRS and resolution; or in .gti.gpkg, a tile index of GDAL from 3.9 on, which
+            brings scenes to the CRS and resolution of the first, and is faster with thousands of them.
+
+        Raises
+        ------
+        CatalogError
+            If there is no scene, or one is not a single file.
+        GridError, BandError, FillValueError
+            If the scenes do not go together.
+        """
+        several = next((scene.id for scene in self if not isinstance(scene.uri, str)), None)
+        if several is not None or not len(self):
+            what = "the catalog is empty" if several is None else f"scene {several} has several files"
+            raise CatalogError(f"{what}, and a mosaic is of scenes of one file each, such as the maps of a CatalogPipeline")
+        write_mosaic(self.frame["uri"].tolist(), path)
 
     def _column(self, name: str) -> pd.Series:
         if name not in self.frame.columns:

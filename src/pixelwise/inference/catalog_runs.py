@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from pixelwise.catalog.facts import FACTS, files_of
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.opening import open_catalog
 from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
@@ -27,7 +27,7 @@ from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
-from pixelwise.raster.destination import check_destination, staged
+from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache, is_remote
 
@@ -63,8 +63,9 @@ class CatalogPipeline:
         Whether scenes are left out that the journal knows as done by the same pipeline from the same files; failed ones are
         tried again. False does all again.
     backend : str or None, default=None
-        Of joblib: "loky" (processes), "threading", "dask" (with a ``dask.distributed.Client``), or one that was registered,
-        such as "ray". None takes that of ``joblib.parallel_config``, else loky.
+        Of joblib: "loky" (processes), "threading", "dask" (with a ``dask.distributed.Client``), "ray" (one that is running, or
+        at ``RAY_ADDRESS``, or else on this machine), or one that was registered. None takes that of ``joblib.parallel_config``,
+        else loky.
     journal : path or None, default=None
         The journal, a file of SQLite; None takes ``pixelwise-journal.sqlite`` in the folder of the template.
     memory : str or int, default="512MB"
@@ -135,7 +136,9 @@ class CatalogPipeline:
         scenes, paths = list(self.catalog), self._paths()
         for folder in {path.parent for path in (*paths, self.journal)}:
             folder.mkdir(parents=True, exist_ok=True)
-        _clear([*paths, self.journal])
+        clear_staged([*paths, self.journal])
+        for path in paths:
+            check_destination(path)
         mark = fingerprint((self._model, self._writer))
         entries = [
             Entry(str(path), scene.id, mark, source_fingerprint(scene.uri)) for scene, path in zip(scenes, paths, strict=True)
@@ -192,8 +195,7 @@ class CatalogPipeline:
             dump = stack.enter_context(staged(self.journal)) / "pipeline"
             # By value, so that functions of a script go along.
             joblib.dump(joblib.wrap_non_picklable_objects((self._model, self._writer), keep_wrapper=False), dump)
-            if self.backend is not None:
-                stack.enter_context(joblib.parallel_config(backend=self.backend))
+            stack.enter_context(backend_named(self.backend))
             # Threads each put back the limit that another one has set.
             stack.enter_context(gdal_cache(None))
             alone = joblib.effective_n_jobs(self.n_workers) == 1
@@ -257,14 +259,3 @@ def _check_model(model: Any) -> None:
     """Raise an error before any work if a model is not fitted, or cannot be applied."""
     if model is not None and not isinstance(model, ApplyToChips):
         as_raster_model(model, method_of(model))
-
-
-def _clear(paths: Sequence[Path]) -> None:
-    """Remove the hidden folders that a killed run has left beside its outputs."""
-    names = {path.name for path in paths}
-    for folder in {path.parent for path in paths}:
-        for place in folder.glob(".*"):
-            if place.name[1:].rpartition(".")[0] in names and place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-    for path in paths[:-1]:
-        check_destination(path)

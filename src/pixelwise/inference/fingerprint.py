@@ -14,9 +14,19 @@ from pixelwise.catalog.facts import files_of
 
 __all__ = ["fingerprint", "source_fingerprint"]
 
+#: What Python and ABCMeta put into each class, and what says nothing of what it does.
+_NOT_OF_CLASS = {
+    "__abstractmethods__", "__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__", "__weakref__",
+    "_abc_impl",
+}  # fmt: skip
+
 
 class _Hasher(NumpyHasher):
-    """joblib's hash, which also takes functions that cannot be pickled, by what they do."""
+    """joblib's hash, which also takes functions and classes that cannot be pickled, by what they do."""
+
+    def __init__(self, hash_name: str) -> None:
+        super().__init__(hash_name)
+        self._seen: set[type] = set()
 
     def save(self, obj: Any) -> None:
         """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over."""
@@ -25,15 +35,34 @@ class _Hasher(NumpyHasher):
         super().save(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return a function as its code and what it holds; whatever else is left to joblib."""
-        if isinstance(obj, FunctionType) and ("<" in obj.__qualname__ or obj.__module__ == "__main__"):
+        """Return a function as its code and what it holds, a class as its members; whatever else is left to joblib."""
+        if isinstance(obj, FunctionType) and _is_of_script(obj):
             cells = tuple(cell.cell_contents for cell in obj.__closure__ or ())
             return tuple, ((obj.__code__, obj.__defaults__, cells),)
+        if isinstance(obj, type) and _is_of_script(obj):
+            return self._of_class(obj)
+        if isinstance(obj, property):
+            return tuple, ((obj.fget, obj.fset),)
+        if isinstance(obj, classmethod | staticmethod):
+            return tuple, ((type(obj).__name__, obj.__func__),)
         if isinstance(obj, CodeType):
             return tuple, ((obj.co_code, obj.co_consts, obj.co_names),)
         if isinstance(obj, ModuleType):
             return str, (obj.__name__,)
         return NotImplemented
+
+    def _of_class(self, cls: type) -> Any:
+        # Methods that call super() hold their class.
+        if cls in self._seen:
+            return str, (cls.__qualname__,)
+        self._seen.add(cls)
+        members = {name: value for name, value in vars(cls).items() if name not in _NOT_OF_CLASS}
+        return tuple, ((cls.__qualname__, cls.__bases__, members),)
+
+
+def _is_of_script(obj: Any) -> bool:
+    """Whether a function or class cannot be imported by workers, or may be another one the next time."""
+    return "<" in obj.__qualname__ or obj.__module__ == "__main__"
 
 
 def fingerprint(pipeline: Any) -> str:

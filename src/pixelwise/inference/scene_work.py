@@ -19,6 +19,7 @@ from pixelwise.inference.context import known_halo
 from pixelwise.inference.journal import Entry
 from pixelwise.inference.models import method_of
 from pixelwise.inference.streaming import predict_raster
+from pixelwise.inference.threads import one_thread
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.raster.write import write_raster
 
@@ -102,8 +103,7 @@ def _make_map(task: SceneTask) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(rasterio.Env(**task.env))
         if not task.alone:
-            # A forest with n_jobs=-1 in each worker would start as many threads as the square of the processors.
-            stack.enter_context(joblib.parallel_config(backend="sequential"))
+            stack.enter_context(one_thread())
         if model is None:
             write_raster(task.scene.load(), path, **options)
         elif isinstance(model, ApplyToChips):

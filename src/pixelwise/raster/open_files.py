@@ -18,7 +18,7 @@ from rasterio.env import get_gdal_config, getenv, hasenv, set_gdal_config
 from pixelwise.errors import RasterReadError
 from pixelwise.raster.io import RasterFile
 
-__all__ = ["files_kept_open", "gdal_cache", "is_remote", "opened", "use_file"]
+__all__ = ["files_kept_open", "gdal_cache", "gdal_path", "is_remote", "opened", "use_file"]
 
 #: What GDAL shall do with remote files, unless the user has said otherwise: no listing of a bucket for files beside the one
 #: that is opened, and a few more tries where a server is busy.
@@ -48,6 +48,27 @@ def is_remote(path: str) -> bool:
     (True, False, False)
     """
     return bool(re.match(r"(?!file:)\w+://|/vsi(s3|gs|az|adls|oss|swift|curl|webhdfs)\w*/", path))
+
+
+def gdal_path(path: str) -> str:
+    """Return a path or URL as GDAL writes it down in its own files.
+
+    Parameters
+    ----------
+    path : str
+        Such as ``s3://bucket/scene.tif``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from pixelwise.raster.open_files import gdal_path
+    >>> gdal_path("s3://bucket/scene.tif"), gdal_path("https://a.org/scene.tif"), gdal_path("/data/scene.tif")
+    ('/vsis3/bucket/scene.tif', '/vsicurl/https://a.org/scene.tif', '/data/scene.tif')
+    """
+    return re.sub(r"^(https?://)", r"/vsicurl/\1", re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path))
 
 
 def _remote_reading(path: str, **more: str) -> Context[Any]:
@@ -214,7 +235,7 @@ def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
 
 def _forget(path: str) -> None:
     """Make GDAL forget what it has of a remote file: half an answer stays in its cache as if it were the whole."""
-    url = re.sub(r"^(https?://)", r"/vsicurl/\1", re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path))
+    url = gdal_path(path)
     # The cache is emptied when a file is closed that was opened with this option.
     with _remote_reading(path, CPL_VSIL_CURL_NON_CACHED=url), suppress(RasterReadError):
         RasterFile(path).close()

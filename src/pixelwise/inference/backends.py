@@ -1,0 +1,85 @@
+"""Which of joblib's backends does the work of a run: processes here, or a cluster of dask or ray."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+from joblib.parallel import get_active_backend
+
+from pixelwise.errors import CatalogError, DependencyMissingError
+
+__all__ = ["backend_named"]
+
+
+@contextlib.contextmanager
+def backend_named(name: str | None) -> Iterator[None]:
+    """Let joblib work on a backend inside the block.
+
+    Parameters
+    ----------
+    name : str or None
+        "loky", "threading", "dask", "ray", or one that was registered; None takes that of ``joblib.parallel_config``.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    CatalogError
+        If there is no such backend, dask has no client, or the backend gives no results before all is done, without which
+        nothing would be written down of a run that is killed.
+    DependencyMissingError
+        If dask or ray is not installed.
+
+    Examples
+    --------
+    >>> from pixelwise.inference.backends import backend_named
+    >>> import joblib
+    >>> with backend_named("threading"):
+    ...     joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(number) for number in (-1, -2))
+    [1, 2]
+    """
+    if name == "ray":
+        _register_ray()
+    try:
+        chosen = contextlib.nullcontext() if name is None else joblib.parallel_config(backend=name)
+    except (ImportError, ValueError) as error:
+        raise _explained(name, error) from error
+    with chosen:
+        backend, _ = get_active_backend()
+        if not (backend.supports_return_generator or type(backend).__name__ == "SequentialBackend"):
+            kind = type(backend).__name__
+            raise CatalogError(f"{kind} gives results when all is done: choose backend='loky', 'threading', 'dask' or 'ray'")
+        yield
+
+
+def _register_ray() -> None:
+    try:
+        import ray
+        from ray.util.joblib.ray_backend import RayBackend
+    except ImportError as error:
+        raise DependencyMissingError("backend='ray' needs ray: install pixelwise[ray], or choose 'loky' or 'dask'") from error
+
+    class Backend(RayBackend):
+        """Ray's own, which does give results as they come, but has inherited that it does not."""
+
+        supports_return_generator = True
+
+    if not ray.is_initialized():
+        # At RAY_ADDRESS, or on this machine.
+        ray.init(include_dashboard=False)
+    joblib.register_parallel_backend("ray", Backend)
+
+
+def _explained(name: Any, error: Exception) -> Exception:
+    told = " ".join(str(error).split())
+    if name == "dask" and importlib.util.find_spec("distributed") is None:
+        return DependencyMissingError("backend='dask' needs dask.distributed: install pixelwise[dask], or choose 'loky'")
+    if name == "dask":
+        return CatalogError("backend='dask' needs a client: make one with dask.distributed.Client(), or choose 'loky'")
+    return CatalogError(f"backend={name!r} cannot be used ({told}): choose loky, threading, dask or ray, or register it")

@@ -1,0 +1,77 @@
+"""Equal pipelines have one fingerprint in any process, and others have another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.base import BaseEstimator
+
+from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
+
+MODEL = """
+from sklearn.base import BaseEstimator, TransformerMixin
+class Model(TransformerMixin, BaseEstimator):
+    '''{doc}'''
+
+    def __init__(self, k=1):
+        super().__init__()
+        self.k = k
+
+    @property
+    def twice(self):
+        return self.k * 2
+
+    @classmethod
+    def named(cls):
+        return cls()
+
+    @staticmethod
+    def add(a):
+        return a + {number}
+
+    def transform(self, X):
+        return X * {factor}
+"""
+
+
+def made(**parts: Any) -> list[str]:
+    """Return the fingerprints of a class of a script, and of an instance of it."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(MODEL.format(**{"doc": "A model.", "number": 1, "factor": 2} | parts), space)
+    return [fingerprint(space["Model"].named()), fingerprint([space["Model"](k=2), space["Model"]])]
+
+
+def test_a_class_of_a_script_counts_by_what_it_does() -> None:
+    first = made()
+    assert first[0] != first[1]
+    assert made(doc="Another text.") == first
+    for change in ({"factor": 3}, {"number": 2}):
+        assert not set(made(**change)) & set(first)
+
+
+def test_a_class_of_a_function_has_one() -> None:
+    def model(factor: int) -> BaseEstimator:
+        class Model(BaseEstimator):
+            """It cannot be pickled."""
+
+            def transform(self, X: Any) -> Any:
+                return X * factor
+
+        return Model()
+
+    assert fingerprint(model(2)) == fingerprint(model(2)) != fingerprint(model(3))
+
+
+@pytest.mark.parametrize("uri", ["{0}", {"red": "{0}"}, ("{0}",)], ids=["file", "bands", "dates"])
+def test_a_source_is_another_when_its_file_has_changed(tmp_path: Path, uri: Any) -> None:
+    path = tmp_path / "scene.tif"
+    filled = {str: lambda: str(path), dict: lambda: {"red": str(path)}, tuple: lambda: (str(path),)}[type(uri)]()
+    path.write_bytes(b"a")
+    first = source_fingerprint(filled)
+    assert source_fingerprint(filled) == first
+    path.write_bytes(b"ab")
+    assert source_fingerprint(filled) != first
+    path.unlink()
+    assert source_fingerprint(filled) not in (first, "")
