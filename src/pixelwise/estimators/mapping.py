@@ -42,8 +42,7 @@ __all__ = ["RasterMapping", "is_fitted", "output_type"]
 #: Pixels that are predicted at a time: more would leave the processor's cache and cost more a pixel.
 _BLOCK = 65_536
 #: Tables are filled up to a multiple of this many rows with copies of their last: linear algebra sums the rows of an odd
-#: remainder in another order,
-#: and then a chip would differ from the whole in the last bit.
+#: remainder in another order, and then a chip would differ from the whole in the last bit.
 _ROWS = 64
 #: Pixels that lie side by side in a sample.
 _RUN = 64
@@ -70,9 +69,8 @@ class _Plan:
     frame: Any
     #: Whether estimators take rows as they are.
     flat: bool
-    #: What is called: the estimator, or what an engine has made of it.
+    #: What is called: the estimator, or what an engine has made of it; and what of that predicts codes from pixels as they are.
     predictor: Any
-    #: What predicts codes of classes at once, from pixels as they are.
     coder: Any
     #: Attributes and band names of maps by their number of outputs.
     described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
@@ -260,11 +258,11 @@ class RasterMapping:
         names = np.asarray(layout.names(raster) or [raster.names[band] for band in of_band])[columns].tolist()
         marks = [each[band] for band in of_band[columns]]
         predictor, pair = predictor_of(self, inner, method), self._pair(method, policy)
-        whole = method == "predict" and how in ("mask", "raise") and not layout.is_panel
+        own = method == "predict" and how in ("mask", "raise")
         return _Plan(
             key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), pair,
             None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor,
-            coder_of(predictor, self._codes()) if whole else None,
+            coder_of(predictor, self._codes()) if own and not layout.is_panel else None,
         )  # fmt: skip
 
     def _layout(self, dated: bool = False) -> Layout:
