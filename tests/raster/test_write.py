@@ -51,10 +51,16 @@ def test_a_map_comes_back_with_values_nodata_and_place(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.read(1), labelled().values)
 
 
-def test_a_map_is_tiled_and_compressed_with_a_predictor(tmp_path: Path) -> None:
+def test_a_map_is_tiled_and_compressed_and_codes_are_not_told_by_their_differences(tmp_path: Path) -> None:
     with rasterio.open(write_raster(labelled(), tmp_path / "map.tif")) as file:
         assert file.profile["tiled"]
         assert file.profile["compress"] == "deflate"
+        assert "PREDICTOR" not in file.tags(ns="IMAGE_STRUCTURE")
+
+
+def test_measurements_in_integers_are_told_by_their_differences(tmp_path: Path) -> None:
+    raster = Raster(np.ones((1, *UTM.shape), "uint16"), UTM)
+    with rasterio.open(write_raster(raster, tmp_path / "a.tif")) as file:
         assert file.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "2"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio.shutil
 from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
 from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.overviews import overview_resampling
+from pixelwise.raster.profile import DEFLATE_LEVEL, PREDICTED, is_predicted
 
 __all__ = ["check_driver", "cog_options", "optimise"]
 
@@ -75,7 +75,6 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
     """
     if compress not in _COMPRESS:
         raise RasterWriteError(f"compress={compress!r} is not known for COGs: choose one of {', '.join(_COMPRESS)}")
-    floats = np.dtype(dtype).kind == "f"
     options = {
         "blocksize": _BLOCK,
         "compress": compress,
@@ -83,8 +82,10 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
         "overview_resampling": overview_resampling(dtype, classes).name,
         "bigtiff": "if_safer",
     }
-    if compress in ("deflate", "zstd", "lzw") and (floats or np.dtype(dtype).itemsize < 8):
+    if compress in PREDICTED and is_predicted(dtype):
         options["predictor"] = "yes"
+    if compress == "deflate":
+        options["level"] = DEFLATE_LEVEL
     return options
 
 
