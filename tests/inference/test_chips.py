@@ -321,8 +321,10 @@ def test_its_own_halo_is_the_models_or_cannot_be_told() -> None:
         (pw.ApplyToChips(pw.sampling.RandomSampler(8, 3), mean_of_chip), TypeError, "does not tile"),
         (pw.ApplyToChips(Grids(8), object()), TypeError, "neither called nor applied"),
         (pw.ApplyToChips(Grids(8), mean_of_chip, padding="wrap"), GridError, "choose one of reflect"),
+        (pw.ApplyToChips(Grids(8), mean_of_chip, "average"), TypeError, r"is no Stitch: write it as Stitch\('average'\)"),
+        (pw.ApplyToChips(Grids(8), mean_of_chip, pw.Stitch("average", ["a"])), ValueError, "holds no weights"),
     ],
-    ids=["resampled", "dropped", "random", "nothing", "padding"],
+    ids=["resampled", "dropped", "random", "nothing", "padding", "text", "no weights"],
 )
 def test_what_cannot_be_done_is_an_error(raster: xr.DataArray, infer: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):

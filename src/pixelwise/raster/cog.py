@@ -12,7 +12,7 @@ from rasterio.errors import RasterioError
 from pixelwise.errors import RasterWriteError
 from pixelwise.raster.open_files import gdal_cache
 
-__all__ = ["check_driver", "cog_options", "optimise"]
+__all__ = ["check_compress", "check_driver", "cog_options", "optimise"]
 
 _DRIVERS = ("GTiff", "COG")
 #: What the COG driver knows of the methods that GeoTIFF has; the last is none.
@@ -44,6 +44,29 @@ def check_driver(driver: str) -> str:
     return driver
 
 
+def check_compress(compress: str | None) -> str:
+    """Return how a COG is compressed.
+
+    Parameters
+    ----------
+    compress : str or None
+        One of deflate, zstd, lzw, lzma, none; None is none.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    RasterWriteError
+        If the driver does not know it.
+    """
+    method = (compress or "none").lower()
+    if method not in _COMPRESS:
+        raise RasterWriteError(f"compress={compress!r} is not known for COGs: choose one of {', '.join(_COMPRESS)}")
+    return method
+
+
 def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
     """Return how GDAL's COG driver shall write a map.
 
@@ -72,8 +95,7 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
     >>> cog_options("uint8", True, "deflate")["overview_resampling"]
     'nearest'
     """
-    if compress not in _COMPRESS:
-        raise RasterWriteError(f"compress={compress!r} is not known for COGs: choose one of {', '.join(_COMPRESS)}")
+    compress = check_compress(compress)
     floats = np.dtype(dtype).kind == "f"
     options = {
         "blocksize": _BLOCK,
