@@ -64,14 +64,15 @@ def peak() -> int:
     return int(found[1]) * 1024
 
 
-def measure(model: str, source: str, destination: str, memory: str, workers: str) -> None:
+def measure(model: str, source: str, folder: str, memory: str, workers: str, maps: str, resume: str) -> None:
     """Predict one file, in a process of its own, and print growth and time."""
     loaded = joblib.load(model)
     loaded.predict(pw.Raster(np.ones((loaded.n_features_in_, 2, 2), "uint16"), pw.Grid(None, rasterio.Affine.identity(), 2, 2)))
     # Linux forgets the peak so far.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before, start = peak(), time.perf_counter()
-    predict_raster(loaded, source, destination, memory=memory, workers=int(workers) or None)
+    paths = {method: f"{folder}/{method}.tif" for method in maps.split(",")}
+    predict_raster(loaded, source, paths, memory=memory, workers=int(workers) or None, resume=bool(int(resume)))
     print(peak() - before, time.perf_counter() - start)
 
 
@@ -81,6 +82,8 @@ def main() -> None:
     parser.add_argument("--bands", type=int, default=10)
     parser.add_argument("--memory", default="256MB")
     parser.add_argument("--workers", type=int, default=0, help="0 for the default")
+    parser.add_argument("--maps", nargs="*", default=["predict"], help="methods, a map of each from one read")
+    parser.add_argument("--resume", action="store_true", help="keep chips until the maps are complete")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--layouts", nargs="*", type=int, default=list(range(len(LAYOUTS))), help=", ".join(LAYOUTS))
     options = parser.parse_args()
@@ -95,7 +98,8 @@ def main() -> None:
             write_scene(scene, options.size, options.bands, LAYOUTS[layout])
             for name in options.models:
                 joblib.dump(pw.PixelwiseClassifier(MODELS[name]).fit(rows, labels), model)
-                call = [str(model), str(scene), f"{folder}/map.tif", options.memory, str(options.workers)]
+                call = [str(model), str(scene), folder, options.memory, str(options.workers)]
+                call += [",".join(options.maps), str(int(options.resume))]
                 done = subprocess.run(
                     [sys.executable, __file__, "--measure", *call], check=True, capture_output=True, text=True
                 )

@@ -1,23 +1,21 @@
-"""Chipwise inference of a large scene: global fit, local predict, and memory that does not depend on the scene's size.
+"""2. Chipwise inference of a large scene (fit globally, predict in patches): memory does not depend on the scene's size.
 
 The scene is real: Sentinel-2 of 16 February 2017 west of Berlin, 768 x 1536 pixels, with land use of OpenStreetMap. To be large
 it is written several times below itself, into files of 4 and of 16 times its height; all other numbers are the scene's.
-
-    python examples/02_chipwise_inference.py [folder for the results]
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import joblib
-import matplotlib as mpl
 import numpy as np
+from pictures import save_maps
 from rasterio.windows import Window
+from scenes import OUT
 from sklearn.ensemble import RandomForestClassifier
 
 import pixelwise as gz
@@ -25,12 +23,10 @@ from pixelwise.raster.write import RasterWriter
 
 BANDS = ("B02", "B03", "B04", "B08")
 
-feature_pipeline = gz.Sequential(
-    [
-        gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
-        gz.indices.AppendIndex(gz.indices.NDWI(green_idx=1, nir_idx=3), name="ndwi"),
-    ]
-)
+feature_pipeline = gz.Sequential([
+    gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
+    gz.indices.AppendIndex(gz.indices.NDWI(green_idx=1, nir_idx=3), name="ndwi"),
+])
 
 
 def fit(model: Path) -> None:
@@ -66,7 +62,7 @@ def predict(model: Path, scene: Path, dst: Path, sizes: Any) -> None:
     chip_op = gz.Sequential([
         feature_pipeline,
         gz.PixelwiseClassifier(estimator=clf, nan="mask", output_dtype="uint8"),
-    ])  # fmt: skip
+    ])
 
     # Wrap as a chipwise inference Operator.
     infer = gz.inference.ApplyToChips(
@@ -80,23 +76,6 @@ def predict(model: Path, scene: Path, dst: Path, sizes: Any) -> None:
     before, start = megabytes("VmRSS"), time.perf_counter()
     infer(scene, dst=dst)
     sizes.put((megabytes("VmHWM") - before, time.perf_counter() - start))
-
-
-def picture(scene: Path, made: Path, path: Path) -> None:
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    rows = slice(0, 768)
-    color = gz.open_raster(scene).isel(band=[2, 1, 0], y=rows).astype("float32")
-    codes = gz.open_raster(made)[0, rows]
-    figure, (left, right) = plt.subplots(2, 1, figsize=(9, 9.5), layout="constrained")
-    left.imshow(np.clip((color.transpose("y", "x", "band") - 400) / 1400, 0, 1))
-    left.set_title("Sentinel-2, 16 February 2017 (contains Copernicus Sentinel data)")
-    right.imshow(codes, cmap="tab10", vmin=0, vmax=9, interpolation="nearest")
-    right.set_title("land use, stitched from chips of 512 x 512")
-    for axes in (left, right):
-        axes.set_axis_off()
-    figure.savefig(path, dpi=100)
 
 
 def main(out: Path) -> None:
@@ -119,9 +98,10 @@ def main(out: Path) -> None:
     small, large = (gz.open_raster(out / f"map_{times}.tif") for times in (4, 16))
     print("the same map:", bool((np.tile(small.values, (1, 4, 1)) == large.values).all()))
     gz.write_raster(out / "map_4.tif", out / "crop.tif", driver="COG")
-    picture(out / "scene_4.tif", out / "map_4.tif", out / "02_chipwise_inference.png")
-    print("picture:", out / "02_chipwise_inference.png")
+    first = small.isel(y=slice(0, 768))
+    names = list(joblib.load(model).classes_)
+    save_maps(OUT / "02_chipwise_inference.png", {"land use, stitched from chips of 512 x 512": first}, names)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "example-output"))
+    main(OUT / "large_scene")

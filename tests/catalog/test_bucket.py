@@ -156,6 +156,17 @@ def test_a_scene_that_always_breaks_off_is_reported(bucket: Bucket, large: pw.Ge
         large[0].load()
 
 
+def test_a_sample_of_a_bucket_is_that_of_the_files_even_if_answers_break_off(
+    bucket: Bucket, catalog: pw.GeoCatalog, scenes: Path, labels: Path
+) -> None:
+    here = pw.open_catalog(scenes).assign(label_uri=lambda scene: str(labels / Path(scene.uri).name))
+    bucket.cuts = 2
+    X, y = pw.sample_pixels(catalog, None, pw.ReadLabel(), n_pixels=200, random_state=0)
+    Z, z = pw.sample_pixels(here, None, pw.ReadLabel(), n_pixels=200, random_state=0)
+    np.testing.assert_array_equal(X, Z)
+    np.testing.assert_array_equal(y, z)
+
+
 def test_a_scene_that_is_not_there_is_reported(bucket: Bucket, catalog: pw.GeoCatalog, monkeypatch) -> None:
     monkeypatch.setattr("pixelwise.raster.open_files._PAUSE", 0)
     gone = pw.open_catalog(catalog.frame.assign(uri="s3://scenes/x/none.tif"))

@@ -121,7 +121,7 @@ def test_workers_of_any_kind_write_the_same_bytes(catalog: Any, model: Any, tmp_
     pw.CatalogPipeline(catalog, pw.Sequential([model, to(tmp_path / "one")])).run()
     run = pw.CatalogPipeline(catalog, pw.Sequential([model, to(tmp_path / "many")]), n_workers=2, backend=backend)
     if backend == "dask":
-        with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+        with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
             run.run()
     else:
         run.run()
@@ -162,6 +162,21 @@ def test_a_failing_scene_is_skipped_reported_and_tried_again_by_the_next_run(
     assert len(run.run()) == 6
     assert set(run.status()["state"]) == {"done"}
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_what_several_scenes_warn_of_is_told_once(folder: Path, model: Any, tmp_path: Path, n_workers: int) -> None:
+    for number, path in enumerate(sorted(folder.glob("*.tif"))[:4]):
+        raster = pw.open_raster(path)
+        raster[:, : 20 + 10 * number * (number < 3)] = 0
+        pw.write_raster(raster, tmp_path / path.name)
+    catalog = pw.open_catalog(str(tmp_path / "*.tif"), progress=False)
+    with pytest.warns(PixelwiseWarning) as told:
+        pw.CatalogPipeline(catalog, pw.Sequential([model, to(tmp_path / "maps", "{id}.tif")]), n_workers=n_workers).run()
+    assert len(told) == 1
+    assert "of the pixels are 0 in every band" in str(told[0].message)
+    assert str(told[0].message).endswith("; alike in 3 other places)")
+    assert told[0].filename == __file__
 
 
 def test_a_run_in_which_all_fails_gives_an_empty_catalog(broken: Any, model: Any, tmp_path: Path) -> None:

@@ -53,14 +53,14 @@ TILES = {"tiled": True, "blockxsize": 512, "blockysize": 512}
 def test_a_tiled_file_is_read_in_squares_of_whole_tiles(sized: Any) -> None:
     with sized(6000, 6000, **TILES) as file:
         plan = plan_chips(file, LogisticRegression(), 256 * MB)
-    assert (plan.height, plan.width, plan.tile) == (1024, 1024, (256, 256))
+    assert (plan.height, plan.width, plan.tile((6000, 6000))) == (1024, 1024, (256, 256))
 
 
 def test_a_striped_file_is_read_in_full_rows(sized: Any) -> None:
     with sized(6000, 6000, tiled=False, blockysize=1) as file:
         plan = plan_chips(file, LogisticRegression(), 256 * MB)
     assert plan.width == 6000
-    assert plan.height % plan.tile[0] == 0
+    assert plan.height % plan.tile((6000, 6000))[0] == 0
 
 
 def test_less_memory_makes_smaller_chips_and_never_breaks_the_budget(sized: Any) -> None:
@@ -75,7 +75,9 @@ def test_less_memory_makes_smaller_chips_and_never_breaks_the_budget(sized: Any)
 
 
 @pytest.mark.parametrize(
-    "more", [{"halo": 50}, {"workers": 4}, {"method": "predict_proba"}], ids=["halo", "workers", "bands out"]
+    "more",
+    [{"halo": 50}, {"workers": 4}, {"methods": ["predict_proba"]}, {"methods": ["predict", "predict_proba"]}],
+    ids=["halo", "workers", "bands out", "two maps"],
 )
 def test_more_work_needs_more_memory(sized: Any, more: dict[str, Any]) -> None:
     model = LogisticRegression().fit([[0], [1], [2]], [0, 1, 2])

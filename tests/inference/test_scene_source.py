@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.windows import Window
-from sklearn.linear_model import Ridge
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.linear_model import LogisticRegression, Ridge
 
 import pixelwise as pw
+from pixelwise.errors import BandError, RasterWriteError
 from pixelwise.inference.plan import plan_chips
-from pixelwise.inference.scene_source import SceneSource
+from pixelwise.inference.scene_source import SceneSource, source_of
 
 BANDS = {"b3": "*_b3.tif", "b4": "*_b4.tif"}
 
@@ -70,3 +72,52 @@ def test_the_driver_is_the_one_that_is_asked_for(dates: pw.GeoCatalog, tmp_path:
     with rasterio.open(path) as file:
         assert file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == (None if driver == "GTiff" else "COG")
         np.testing.assert_array_equal(file.read(), ratio(dates[0].load()))
+
+
+# ---- several files ----
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_file_a_band_maps_as_the_stack_of_them(sentinel: dict[str, Path], tmp_path: Path, workers: int | None) -> None:
+    files = {"B11": sentinel["B11"], "B04": sentinel["B04"], "B09": str(sentinel["B09"])}
+    raster = pw.open_raster(files)
+    model = pw.PixelwiseClusterer(MiniBatchKMeans(3, n_init=1, random_state=0)).fit(
+        pw.ToPixelMajor()(raster)[::97].astype("float32")
+    )
+    out = pw.predict_raster(model, files, tmp_path / "map.tif", workers=workers, resume=True)
+    expected = model.predict(raster)
+    np.testing.assert_array_equal(pw.unwrap(out).values[0], expected.values)
+    assert not pw.unwrap(out).grid.differs_from(pw.unwrap(expected).grid)
+    part = pw.predict_raster(model, files, tmp_path / "part.tif", window=((13, 90), (21, 80)))
+    np.testing.assert_array_equal(pw.unwrap(part).values[0], expected.values[13:90, 21:80])
+
+
+def test_bands_without_a_place_are_stacked_too(meuse: Path, tmp_path: Path) -> None:
+    files = {name: meuse / f"{name}.tif" for name in ("dist", "ffreq")}
+    raster = pw.open_raster(files)
+    table = pw.ToPixelMajor()(raster)
+    model = pw.PixelwiseClusterer(MiniBatchKMeans(3, n_init=1, random_state=0)).fit(table[np.isfinite(table).all(axis=1)][::7])
+    out = pw.predict_raster(model, files, tmp_path / "map.tif")
+    np.testing.assert_array_equal(pw.unwrap(out).values[0], model.predict(raster).values)
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_list_of_tiles_maps_as_the_scene(scene: Path, polygons: Path, tmp_path: Path, workers: int | None) -> None:
+    raster = pw.open_raster(scene)
+    tiles = [
+        pw.write_raster(raster[:, rows, cols], tmp_path / f"{rows.start}-{cols.start}.tif")
+        for rows in (slice(0, 32), slice(32, 60))
+        for cols in (slice(0, 48), slice(48, 80))
+    ]
+    X, y = pw.extract_pixels(raster, polygons, column="class")
+    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=500)).fit(X, y)
+    out = pw.predict_raster(model, tiles, tmp_path / "map.tif", memory="64MB", workers=workers, resume=True)
+    np.testing.assert_array_equal(pw.unwrap(out).values[0], model.predict(raster).values)
+    with pytest.raises(RasterWriteError, match="is what is read"):
+        pw.predict_raster(model, tiles, tiles[2])
+
+
+@pytest.mark.parametrize(("src", "words"), [([], "nothing"), ({}, "nothing"), ({"a": 3}, "int"), (["a.tif", None], "NoneType")])
+def test_what_holds_no_paths_is_refused(tmp_path: Path, src: Any, words: str) -> None:
+    with pytest.raises(BandError, match=f"src holds {words} where a path is wanted"):
+        source_of(src)

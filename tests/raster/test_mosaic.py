@@ -178,7 +178,7 @@ def test_gaps_need_a_nodata_value(tile: Callable[..., str], tmp_path: Path) -> N
     with rasterio.open(tmp_path / "all.vrt") as file:
         assert file.nodata is None
         assert file.read(1)[0, [0, 99]].tolist() == [1, 2]
-    with pytest.raises(FillValueError, match="would hold 0 between its files"):
+    with pytest.raises(FillValueError, match="would hold 0 between them"):
         write_mosaic([*side_by_side, tile("c", 120, 0, 2, nodata=None)], tmp_path / "all.vrt")
 
 
@@ -203,4 +203,4 @@ def test_remote_files_are_named_as_gdal_does(tile: Callable[..., str], tmp_path:
     path = tile("a", 0, 0, 1)
     with rasterio.open(path):
         write_mosaic([f"/vsisubfile/0_100000,{path}"], tmp_path / "all.vrt")
-    assert f'relativeToVRT="0">/vsisubfile/0_100000,{path}<' in (tmp_path / "all.vrt").read_text()
+    assert f'relativeToVRT="0" shared="0">/vsisubfile/0_100000,{path}<' in (tmp_path / "all.vrt").read_text()

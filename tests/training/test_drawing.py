@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas as gpd
 import joblib
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from dask.distributed import Client, LocalCluster
 from scipy import stats
 
@@ -19,6 +21,7 @@ from pixelwise.errors import (
     LabelError,
     MemoryBudgetError,
     MissingDataError,
+    PixelwiseWarning,
     RasterReadError,
 )
 from pixelwise.raster.grid import as_crs, transform_xy
@@ -281,6 +284,20 @@ def test_a_scene_that_cannot_be_read_is_an_error_with_its_name_or_left_out(damag
     assert set(X.scene.tolist()) == {0, 2, 3}
     assert list(report.errors) == ["S2_b_20170212"]
     assert "1 scene not read in whole" in repr(report)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_all_chips_warn_of_is_told_once(catalog, n_jobs) -> None:
+    left, bottom, right, top = catalog.frame.to_crs(32633).total_bounds
+    boxes = [shapely.box(left, bottom, right, top), shapely.box(left, bottom, right, top - 100)]
+    shapes = gpd.GeoDataFrame({"kind": ["a", "b"]}, geometry=boxes, crs=32633)
+    label = pw.ReadLabel(labels=shapes, column="kind", classes=["a", "b"])
+    with pytest.warns(PixelwiseWarning) as told:
+        pw.sample_pixels(catalog, None, label, sampler=pw.GridSampler((40, 40)), n_pixels=10, random_state=0, n_jobs=n_jobs)
+    assert len(told) == 1
+    assert "lie under features with different labels" in str(told[0].message)
+    assert str(told[0].message).endswith("(scene S2_a_20170211; alike in 3 other places)")
+    assert told[0].filename == __file__
 
 
 @pytest.mark.parametrize("wrong", [0, -3, 2.5, True, "many"])

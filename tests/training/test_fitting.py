@@ -301,3 +301,22 @@ def test_dates_of_landsat_with_flags_are_learned_from_where_they_are_clear(senti
         chip = scene.load().values
         expected += int(((chip[:3] != -9999).all(axis=0) & np.isin(chip[3], [0, 1])).sum())
     assert total["valid"] == expected
+
+
+def test_regions_and_switches_know_the_scenes_of_a_catalog_by_its_columns(catalog, label) -> None:
+    catalog = catalog.assign(half=["u", "u", "v", "v"])
+    regional = pw.RegionalEstimator(pw.PixelwiseClassifier(DecisionTreeClassifier(max_depth=3)), region="half", min_samples=2)
+    fitted = pw.fit_pixelwise(regional, None, label, catalog=catalog, random_state=0)
+    assert fitted.regions_["model"].to_dict() == {"u": "u", "v": "v"}
+    X, y = pw.sample_pixels(catalog, None, label, random_state=0)
+    alone = {}
+    for tile, scenes in {"u": [0, 1], "v": [2, 3]}.items():
+        here = np.isin(X.scene, scenes)
+        alone[tile] = pw.PixelwiseClassifier(DecisionTreeClassifier(max_depth=3)).fit(X[here], y[here])
+        np.testing.assert_array_equal(fitted.predict(X[here]), alone[tile].predict(X[here]))
+        np.testing.assert_array_equal(
+            fitted.predict(catalog[scenes[-1]].load()), alone[tile].predict(catalog[scenes[-1]].load())
+        )
+    mixed = pw.PixelTable.concat([X[X.scene == 3], X[X.scene == 1]])
+    switch = pw.core.Switch(key="half", cases=alone)
+    np.testing.assert_array_equal(switch.predict(mixed), fitted.predict(mixed))

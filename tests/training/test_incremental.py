@@ -199,7 +199,7 @@ def start(folder: Path, *arguments: object) -> subprocess.Popen:
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_coefficients(catalog, label, tmp_path) -> None:
-    table, checkpoint = tmp_path / "catalog.parquet", tmp_path / "state.skops"
+    table, checkpoint = tmp_path / "catalog.parquet", tmp_path / "state.npz"
     catalog.to_parquet(table)
     whole = pw.fit_pixelwise_incremental(
         SGDClassifier(random_state=0), lambda chip: chip / 1000, label, catalog=pw.open_catalog(table), random_state=7,
@@ -262,16 +262,21 @@ def test_a_checkpoint_brings_the_state_and_the_report_back(catalog, label, tmp_p
     assert np.array_equal(done.coef_, resumed.coef_)
 
 
+def keep(path: Path, state: object) -> None:
+    with path.open("wb") as file:
+        np.savez(file, state=np.frombuffer(skops.io.dumps(state), np.uint8))
+
+
 def test_a_checkpoint_of_another_run_or_of_something_else_is_refused(catalog, label, tmp_path) -> None:
     path = tmp_path / "state"
     asked = {"catalog": catalog, "classes": [1, 2], "checkpoint": path, "random_state": 0}
     pw.fit_pixelwise_incremental(SGDClassifier(random_state=0), None, label, **asked)
     with pytest.raises(ArtifactError, match="is of another run"):
         pw.fit_pixelwise_incremental(SGDClassifier(alpha=0.1), None, label, **asked)
-    path.write_bytes(skops.io.dumps({"estimator": 1}))
+    keep(path, {"estimator": 1})
     with pytest.raises(ArtifactError, match="is no checkpoint: remove it"):
         pw.fit_pixelwise_incremental(SGDClassifier(), None, label, **asked)
-    path.write_bytes(skops.io.dumps({"position": Path("somewhere")}))
+    keep(path, {"position": Path("somewhere")})
     with pytest.raises(ArtifactError, match=r"holds types that are not trusted: .*Path"):
         pw.fit_pixelwise_incremental(SGDClassifier(), None, label, **asked)
     path.write_bytes(b"something else")

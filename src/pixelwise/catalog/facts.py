@@ -19,7 +19,18 @@ from pixelwise.raster.grid import Grid, as_crs, transform_xy
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.open_files import use_file
 
-__all__ = ["FACTS", "crs_text", "degrees_of", "describe_all", "files_of", "footprint", "grid_facts", "in_degrees", "scene_name"]
+__all__ = [
+    "FACTS",
+    "crs_text",
+    "degrees_of",
+    "describe_all",
+    "facts_of_bands",
+    "files_of",
+    "footprint",
+    "grid_facts",
+    "in_degrees",
+    "scene_name",
+]
 
 #: Columns of a catalog that say what the file would say; all others are metadata.
 FACTS = ("uri", "crs", "transform", "height", "width", "bands", "dtype", "nodata", "block_shape", "resampling", "times")
@@ -78,7 +89,7 @@ def _tried(uri: Any, name: str) -> dict[str, Any] | str:
 
 
 def _describe(uri: Any, name: str) -> dict[str, Any]:
-    facts = use_file(uri, _of_file) if isinstance(uri, str) else _of_bands(uri)
+    facts = use_file(uri, _of_file) if isinstance(uri, str) else facts_of_bands(uri)
     grid, tags = facts["grid"], facts["tags"]
     if grid.crs is None:
         raise CRSError(f"{name} has no CRS, so it has no place in a catalog: set it, as with gdal_edit.py -a_srs")
@@ -112,8 +123,26 @@ def _of_file(file: RasterFile) -> dict[str, Any]:
     }
 
 
-def _of_bands(files: Mapping[str, str]) -> dict[str, Any]:
-    """Return what several files are together: bands on the finest grid among theirs."""
+def facts_of_bands(files: Mapping[str, str]) -> dict[str, Any]:
+    """Return what several files are together: bands on the finest grid among theirs.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+        The file of each band.
+
+    Returns
+    -------
+    dict
+        With grid, bands, n_bands, dtype, nodata, block_shape and tags.
+
+    Raises
+    ------
+    BandError
+        If a file has several bands.
+    RasterReadError
+        If one cannot be opened.
+    """
     parts = {band: use_file(path, _of_file) for band, path in files.items()}
     for band, part in parts.items():
         if part["n_bands"] != 1:

@@ -35,6 +35,7 @@ from pixelwise.table.missing import (
 )
 from pixelwise.table.pixels import PixelTable
 from pixelwise.table.temporal_layout import ToTemporalPixelMajor
+from pixelwise.warned import warn
 
 __all__ = ["RasterMapping", "is_fitted", "output_type"]
 
@@ -375,10 +376,11 @@ def _report_nothing(flat: np.ndarray, marks: Any, names: list[str], policy: NanP
     _, missing = valid_rows(flat, marks, None, policy, "any")
     empty = [name for name, gaps in zip(names, missing, strict=True) if gaps is not None and gaps.all()]
     blame = f"band {', '.join(empty)} has no valid pixel" if empty else "each pixel lacks data in some band"
-    warnings.warn(
-        f"no pixel could be predicted, because {blame}: check the nodata value, "
-        "leave the band out of the model, or use nan='propagate'",
-        MissingDataWarning,
+    warn(
+        MissingDataWarning(
+            f"no pixel could be predicted, because {blame}: check the nodata value, "
+            "leave the band out of the model, or use nan='propagate'"
+        ),
         stacklevel=4,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,9 +29,10 @@ from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
 from pixelwise.raster.cog import check_compress
-from pixelwise.raster.destination import check_destination, staged
+from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache, is_remote
+from pixelwise.warned import Gathered
 
 __all__ = ["CatalogPipeline"]
 
@@ -142,7 +142,9 @@ class CatalogPipeline:
         check_compress(self._writer.compress)
         scenes, paths = list(self.catalog), self._paths()
         _make_folders([*paths, self.journal])
-        _clear([*paths, self.journal])
+        clear_staged([*paths, self.journal])
+        for path in paths:
+            check_destination(path)
         mark = fingerprint((self._model, self._writer))
         entries = [
             Entry(str(path), scene.id, mark, source_fingerprint(scene.uri)) for scene, path in zip(scenes, paths, strict=True)
@@ -193,6 +195,7 @@ class CatalogPipeline:
     def _work(self, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
         """Do scenes, and return those that failed with the reason."""
         failed: dict[str, str] = {}
+        gathered = Gathered()
         tries = _TRIES if self.on_error == "retry" else 1
         env = rasterio.env.getenv() if rasterio.env.hasenv() else {}
         with contextlib.ExitStack() as stack:
@@ -208,6 +211,7 @@ class CatalogPipeline:
             done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
             for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):
                 journal.note(entry)
+                gathered.add(f"scene {entry.scene}", entry.warned)
                 if entry.reason is not None:
                     failed[entry.scene] = entry.reason
                     if self.on_error == "raise":
@@ -216,6 +220,7 @@ class CatalogPipeline:
                             "rest, or pass on_error='skip'",
                             scene=entry.scene,
                         )
+        gathered.give(stacklevel=3)
         return failed
 
     def _outputs(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> GeoCatalog:
@@ -271,14 +276,3 @@ def _make_folders(paths: Sequence[Path]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(f"folder {folder} cannot be made: {error.strerror}; name one that can be written to") from error
-
-
-def _clear(paths: Sequence[Path]) -> None:
-    """Remove the hidden folders that a killed run has left beside its outputs."""
-    names = {path.name for path in paths}
-    for folder in {path.parent for path in paths}:
-        for place in folder.glob(".*"):
-            if place.name[1:].rpartition(".")[0] in names and place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-    for path in paths[:-1]:
-        check_destination(path)

@@ -116,7 +116,7 @@ class ApplyToChips(Operator):
         dst : path or None, default=None
             GeoTIFF to write; None returns the raster.
         **options : dict
-            ``compress``, ``colors`` and ``driver``, as for `write_raster`.
+            ``compress``, ``colors``, ``driver`` and ``overviews``, as for `write_raster`.
 
         Returns
         -------
@@ -228,7 +228,7 @@ class _Run:
         windows = [Window(col, row, width, height) for row, col, height, width in self.windows.tolist()]
         with contextlib.ExitStack() as stack:
             stack.enter_context(gdal_cache(self._cache()))
-            reader = stack.enter_context(contextlib.closing(ChipReader(None, self._source, self.halo, 1, self._call)))
+            reader = stack.enter_context(contextlib.closing(ChipReader(None, self._source, self.halo, 1)))
             for window, chip, _ in stack.enter_context(contextlib.closing(in_order(reader.chip, windows, 1))):
                 yield from self._stitcher.add(self._made(chip, window), window)
             yield from self._stitcher.finish()

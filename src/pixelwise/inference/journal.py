@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import pandas as pd
 
-from pixelwise.errors import CatalogError
+from pixelwise.errors import CatalogError, PixelwiseWarning
 
 __all__ = ["Entry", "Journal"]
 
@@ -40,6 +41,8 @@ class Entry:
         Bytes of the output.
     seconds : float, default=0.0
         What it took.
+    warned : sequence of PixelwiseWarning, default=()
+        What was said about it, which the journal does not keep.
     """
 
     path: str
@@ -49,6 +52,7 @@ class Entry:
     reason: str | None = None
     size: int | None = None
     seconds: float = 0.0
+    warned: Sequence[PixelwiseWarning] = ()
 
 
 class Journal:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn.base import is_classifier, is_clusterer, is_regressor
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
+from pixelwise.operators.core import Sequential
+from pixelwise.raster.carriers import Raster
 from pixelwise.table.missing import NanPolicy, as_policy
 
-__all__ = ["as_raster_model", "final_step", "method_of", "policy_of", "with_engine"]
+__all__ = ["as_raster_model", "calls_of", "final_step", "method_of", "policy_of", "with_engine"]
+
+#: From a chip to what is made of it.
+Call = Callable[[Raster], Raster]
 
 _METHODS = (
     "predict",
@@ -27,15 +34,15 @@ _METHODS = (
 )
 
 
-def as_raster_model(model: Any, method: str) -> Any:
+def as_raster_model(model: Any, *methods: str) -> Any:
     """Return a fitted model that takes rasters: itself, or one of scikit-learn's in the wrapper of its kind.
 
     Parameters
     ----------
     model : estimator
         Fitted.
-    method : str
-        The method that will be called.
+    *methods : str
+        The methods that will be called.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def as_raster_model(model: Any, method: str) -> Any:
     TypeError
         If no wrapper is made for it.
     ValueError
-        If it does not have the method.
+        If it does not have a method.
 
     Examples
     --------
@@ -60,10 +67,11 @@ def as_raster_model(model: Any, method: str) -> Any:
     if hasattr(model, "fit"):
         check_is_fitted(model)
     ready = model if _takes_rasters(final_step(model)) else _wrapped(model)
-    if not hasattr(ready, method):
+    missing = next((method for method in methods if not hasattr(ready, method)), None)
+    if missing is not None:
         has = ", ".join(repr(name) for name in _METHODS if hasattr(ready, name))
         raise ValueError(
-            f"{type(model).__name__} has no method {method!r}: choose one of {has or 'another model, it has none'}"
+            f"{type(model).__name__} has no method {missing!r}: choose one of {has or 'another model, it has none'}"
         )
     return ready
 
@@ -134,6 +142,52 @@ def with_engine(model: Any, engine: str | None) -> Any:
     else:
         return model
     return made
+
+
+def calls_of(model: Any, methods: Sequence[str]) -> tuple[list[Call], dict[str, Call]]:
+    """Part a model into what all its methods do first, and the methods.
+
+    Of a Pipeline that several methods are called of, the steps in front of the last one are the same for all, and are applied
+    once.
+
+    Parameters
+    ----------
+    model : estimator
+        As from `as_raster_model`.
+    methods : sequence of str
+        What will be called.
+
+    Returns
+    -------
+    front : list of callable
+        To be applied one after the other; empty where there is nothing to share.
+    calls : dict of str to callable
+        To be applied to the result, each by the name of its method.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from pixelwise.inference.models import calls_of
+    >>> flood = pw.PixelwiseClassifier(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
+    >>> front, calls = calls_of(pw.Sequential([pw.sar.LinearToDB(), flood]), ["predict", "predict_proba"])
+    >>> len(front), list(calls)
+    (1, ['predict', 'predict_proba'])
+    """
+    front: list[Call] = []
+    if len(methods) > 1:
+        # What else is a Pipeline may do more between its steps.
+        while hasattr(model, "best_estimator_") or (type(model) in (Pipeline, Sequential) and _is_step(model.steps[-1][1])):
+            if hasattr(model, "best_estimator_"):
+                model = model.best_estimator_
+                continue
+            front += [step.transform for _, step in model.steps[:-1] if _is_step(step)]
+            model = model.steps[-1][1]
+    return front, {method: getattr(model, method) for method in methods}
+
+
+def _is_step(step: Any) -> bool:
+    return step is not None and not isinstance(step, str)
 
 
 def final_step(model: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,6 @@ class ChipPlan:
     ----------
     height, width : int
         Of a chip, without halo: multiples of the file's blocks.
-    tile : (int, int)
-        Height and width of an output tile.
     cache : int
         Bytes for GDAL's cache.
     working : int
@@ -48,14 +46,27 @@ class ChipPlan:
 
     height: int
     width: int
-    tile: tuple[int, int]
     cache: int
     working: int
     needed: int
 
+    def tile(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of a map's tiles that chips fill.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width of the map.
+
+        Returns
+        -------
+        (int, int)
+        """
+        return tile_side(self.height, shape[0]), tile_side(self.width, shape[1])
+
 
 def plan_chips(
-    source: Source, model: Any, budget: int, *, method: str = "predict", halo: int = 0, workers: int = 1
+    source: Source, model: Any, budget: int, *, methods: Sequence[str] = ("predict",), halo: int = 0, workers: int = 1
 ) -> ChipPlan:
     """Find the largest chip that is worth while and fits the budget.
 
@@ -67,8 +78,8 @@ def plan_chips(
         What is applied: its number of classes and its operators count.
     budget : int
         Bytes.
-    method : str
-        What is called.
+    methods : sequence of str
+        What is called of each chip.
     halo : int
         Pixels that are read round a chip.
     workers : int
@@ -94,7 +105,7 @@ def plan_chips(
     >>> plan.height, plan.width
     (60, 80)
     """
-    stages = _Stages(source, model, budget, method, halo, workers)
+    stages = _Stages(source, model, budget, methods, halo, workers)
     best: tuple[int, int] | None = None
     for height, width in _sizes(source.block_shape, source.grid.shape):
         if stages.needed(height, width) > budget:
@@ -111,8 +122,7 @@ def plan_chips(
             f"pixels: pass memory='{needed}MB', or store it in smaller tiles",
             needed=needed * 10**6,
         )
-    tile = tile_side(best[0], source.grid.height), tile_side(best[1], source.grid.width)
-    return ChipPlan(*best, tile, stages.cache, stages.working, stages.needed(*best))
+    return ChipPlan(*best, stages.cache, stages.working, stages.needed(*best))
 
 
 def _sizes(block: tuple[int, int], whole: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -131,7 +141,7 @@ def _sizes(block: tuple[int, int], whole: tuple[int, int]) -> Iterator[tuple[int
 class _Stages:
     """The bytes of each stage, by the size of a chip."""
 
-    def __init__(self, source: Source, model: Any, budget: int, method: str, halo: int, workers: int) -> None:
+    def __init__(self, source: Source, model: Any, budget: int, methods: Sequence[str], halo: int, workers: int) -> None:
         self.halo, self.workers, self.bands = halo, workers, source.n_bands * (source.n_times or 1)
         self.item = int(np.dtype(source.dtype).itemsize)
         self.table_item = int(table_dtype(source.dtype).itemsize)
@@ -140,7 +150,7 @@ class _Stages:
         self.operators = max(0, steps - 1)
         classes = getattr(model, "classes_", None)
         self.outputs = max(1, len(classes)) if classes is not None and hasattr(classes, "__len__") else 1
-        self.written = self.outputs * 4 if method != "predict" else 8
+        self.written = sum(self.outputs * 4 if method != "predict" else 8 for method in methods)
         jobs = getattr(final_step(model), "n_jobs", None) or getattr(
             getattr(final_step(model), "estimator", None), "n_jobs", None
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -15,10 +14,10 @@ import rasterio.env
 import sklearn
 from rasterio.windows import Window
 
-from pixelwise.inference.scene_source import Source
+from pixelwise.inference.models import Call
+from pixelwise.inference.scene_source import Source, files_read, source_of
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import RasterFile
 
 __all__ = ["ChipReader", "in_order", "surroundings"]
 
@@ -29,30 +28,31 @@ class ChipReader:
     Parameters
     ----------
     src : object
-        What was opened; a path is opened once more for each further thread.
+        What was opened; paths are opened once more for each further thread.
     source : Source
         What it was opened as.
     halo : int
         Pixels that are read round a chip.
     threads : int
         How many.
-    predict : callable
-        From a Raster to a Raster.
+    ahead : tuple of (list of callable, dict of str to callable), or None, default=None
+        What the threads predict, as from `calls_of`; None only reads.
     """
 
-    def __init__(self, src: Any, source: Source, halo: int, threads: int, predict: Callable[[Raster], Raster]) -> None:
-        self._grid, self._halo = source.grid, halo
-        self._predict = predict if threads > 1 else None
+    def __init__(
+        self, src: Any, source: Source, halo: int, threads: int, ahead: tuple[list[Call], dict[str, Call]] | None = None
+    ) -> None:
+        self._grid, self._halo, self._ahead = source.grid, halo, ahead
         self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
         # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
-        more = range(threads - 1) if isinstance(src, str | os.PathLike) else ()
-        self._opened = [RasterFile(src) for _ in more]
+        more = range(threads - 1) if files_read(src) is not None else ()
+        self._opened: list[Source] = [source_of(src) for _ in more]
         self._free: queue.SimpleQueue[Source] = queue.SimpleQueue()
         self._free.put(source)
         for file in self._opened:
             self._free.put(file)
 
-    def chip(self, window: Window) -> tuple[Window, Raster, Raster | None]:
+    def chip(self, window: Window) -> tuple[Window, Raster, dict[str, Raster] | None]:
         """Read a window with its halo, as far as the raster goes, and predict it if that is done here.
 
         Parameters
@@ -62,8 +62,8 @@ class ChipReader:
 
         Returns
         -------
-        tuple of (Window, Raster, Raster or None)
-            The window, what was read, and what was predicted.
+        tuple of (Window, Raster, dict of str to Raster or None)
+            The window, what was read, and what was predicted, by method.
         """
         file = self._free.get()
         try:
@@ -73,10 +73,14 @@ class ChipReader:
                 chip = file.read(surroundings(window, self._grid, self._halo))
         finally:
             self._free.put(file)
-        if self._predict is None:
+        if self._ahead is None:
             return window, chip, None
+        front, calls = self._ahead
         with sklearn.config_context(**self._config):
-            return window, chip, self._predict(chip)
+            seen = chip
+            for step in front:
+                seen = step(seen)
+            return window, chip, {method: call(seen) for method, call in calls.items()}
 
     def close(self) -> None:
         """Close the handles that were opened here."""

@@ -22,6 +22,7 @@ from pixelwise.inference.streaming import predict_raster
 from pixelwise.inference.threads import one_thread
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.raster.write import write_raster
+from pixelwise.warned import gather_warnings
 
 __all__ = ["SceneTask", "work_on"]
 
@@ -86,13 +87,14 @@ def work_on(task: SceneTask) -> Entry:
         if number:
             time.sleep(_PAUSE * 2 ** (number - 1))
         try:
-            _make_map(task)
+            with gather_warnings() as warned:
+                _make_map(task)
         except Exception as error:
             # One bad scene is reported, and does not stop the rest.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         took = time.perf_counter() - start
-        return replace(task.entry, size=Path(task.entry.path).stat().st_size, seconds=took)
+        return replace(task.entry, size=Path(task.entry.path).stat().st_size, seconds=took, warned=warned)
     return replace(task.entry, reason=reason, seconds=time.perf_counter() - start)
 
 

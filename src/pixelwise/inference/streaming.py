@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
-from pixelwise.errors import GridError, MissingDataWarning, RasterWriteError
-from pixelwise.inference.models import as_raster_model, policy_of, with_engine
+from pixelwise.catalog.facts import files_of
+from pixelwise.errors import GridError
+from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
+from pixelwise.inference.kept_chips import KeptChips, forget_chips
+from pixelwise.inference.models import as_raster_model, calls_of, with_engine
+from pixelwise.inference.outputs import Maps, destinations, refuse_sources
+from pixelwise.inference.part import Part, part_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.inference.reading import ChipReader, in_order
-from pixelwise.inference.scene_source import Source, source_of
+from pixelwise.inference.scene_source import files_read, source_of
+from pixelwise.inference.sightings import Sightings
+from pixelwise.inference.threads import one_thread
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.cog import check_driver
-from pixelwise.raster.destination import check_destination
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache
-from pixelwise.raster.write import RasterWriter
 from pixelwise.registry import halo_of
-from pixelwise.table.layout import ToPixelMajor
-from pixelwise.table.missing import missing_values, report_suspected_fill, valid_rows
+from pixelwise.version import __version__
 
 __all__ = ["predict_raster"]
 
@@ -46,24 +47,30 @@ def predict_raster(
     compress: str | None = "deflate",
     colors: Mapping[Any, str] | None = None,
     driver: str = "GTiff",
-) -> Path:
-    """Apply a fitted model to a raster file and write the map, chip by chip.
+    overviews: bool | Sequence[int] = False,
+    window: Any = None,
+    geometry: Any = None,
+    resume: bool = False,
+) -> Any:
+    """Apply a fitted model to a raster file and write the map, or several maps from one read, chip by chip.
 
     The map is the one that ``model.predict(raster)`` makes of the whole raster, whatever the budget. It appears under its name
-    when it is complete; any error leaves what was there before.
+    when it is complete, together with the others; any error leaves what was there before.
 
     Parameters
     ----------
     model : estimator
         Fitted: a Pixelwise estimator, a Pipeline or search with one, or any scikit-learn estimator.
-    src : path, rasterio dataset, raster of any other carrier, or Scene
-        What to read; a path is read ahead in a thread of its own.
-    dst : path
-        GeoTIFF to write.
+    src : path, mapping of str to path, list of paths, rasterio dataset, raster of any other carrier, or Scene
+        What to read: a file or URL; the file of each band, brought to the finest grid among them; the files of a mosaic, on the
+        same pixels; a DataArray, which may be lazy. Files are read ahead in a thread of its own.
+    dst : path, or mapping of str to path
+        GeoTIFF to write; or one for each of several methods, such as ``{"predict": "map.tif", "predict_proba": "p.tif"}``: then
+        each chip is read once, and steps in front of the last one of a Pipeline are applied once.
     memory : str or int, default="512MB"
         Most memory to take beyond the model, as text with a unit or in bytes.
     method : str, default="predict"
-        The method to call: "predict", "predict_proba", "transform" ...
+        The method to call for a single map: "predict", "predict_proba", "transform" ...
     workers : int or None, default=None
         Threads that read and predict chips at the same time; None predicts in the calling thread, while another reads ahead.
     engine : str or None, default="auto"
@@ -77,20 +84,35 @@ def predict_raster(
         Colours of classes, "#rrggbb" by name or code.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" writes a cloud-optimised GeoTIFF, with overviews.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True for halves of halves, or factors such as ``[2, 4, 8]``. Those of floats take the mean of
+        several pixels, those of classes one of them.
+    window : rasterio.windows.Window, ((first, stop), (first, stop)) of rows and columns, or None, default=None
+        A part of the raster that is mapped, instead of all; its pixels are those of the whole map.
+    geometry : shapely geometry, GeoSeries, GeoDataFrame, path of a vector file, or None, default=None
+        The part by what covers it, in any CRS; one that names none is in that of the raster. The map has the geometry's bounds,
+        and the fill where a pixel's centre lies outside. Chips without a pixel inside are not read.
+    resume : bool, default=False
+        Whether chips are kept in a hidden folder beside the map until it is complete, so that the same call goes on with the
+        others after the process was killed. Chips of another model, source, part or memory are not used.
 
     Returns
     -------
-    pathlib.Path
-        The destination.
+    pathlib.Path, or dict of str to pathlib.Path
+        The destination, or that of each method.
 
     Raises
     ------
     NotFittedError
         If the model is not fitted.
+    GridError, CRSError
+        If the part lies beyond the raster, or in an unknown place.
     MemoryBudgetError
         If not even a chip of one block fits the memory.
     RasterReadError, RasterWriteError
-        If a file cannot be read or written.
+        If a file cannot be read or written, or two maps have the same destination.
+    ValueError
+        If the model does not have a method.
 
     Warns
     -----
@@ -108,35 +130,53 @@ def predict_raster(
     ...     bool((made[0] == model.predict(pw.open_raster(scene))).all())
     True
     """
-    path, budget, threads = check_destination(dst), parse_memory(memory), _threads(workers)
+    paths, budget, threads = destinations(dst, method), parse_memory(memory), _threads(workers)
     check_driver(driver)
-    model = with_engine(as_raster_model(model, method), engine)
-    predict, halo = getattr(model, method), halo_of(model)
+    model = with_engine(as_raster_model(model, *paths), engine)
+    (front, calls), halo = calls_of(model, list(paths)), halo_of(model)
     with contextlib.ExitStack() as stack:
         source = source_of(src)
         stack.callback(source.close)
-        _refuse_same(source.path, path)
-        plan = plan_chips(source, model, budget, method=method, halo=halo, workers=threads)
+        refuse_sources(paths, [source.path] if (files := files_read(src)) is None else files_of(files))
+        part = part_of(source.grid, window, geometry)
+        plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
-        reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, predict)))
-        windows = list(source.grid.windows(plan.height, plan.width))
-        chips = stack.enter_context(contextlib.closing(in_order(reader.chip, windows, threads)))
-        sightings = _Sightings(source, model)
-        tick = stack.enter_context(_ticker(progress, len(windows)))
-        writer: RasterWriter | None = None
-        for window, chip, ready in chips:
-            # Called from here and from no function of its own: few frames above the estimator keep tracebacks clear.
-            made = _core(predict(chip) if ready is None else ready, chip, window, halo)
-            if writer is None:
-                options = {"compress": compress, "colors": colors, "tile": plan.tile, "driver": driver}
-                writer = stack.enter_context(RasterWriter.like(made, path, source.grid, **options))
-            writer.write(made.values, window)
-            sightings.note(chip, made)
+        ahead = (front, calls) if threads > 1 else None
+        reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
+        tile = plan.tile(part.grid.shape)
+        options = {"compress": compress, "tile": tile, "driver": driver, "overviews": overviews}
+        maps = stack.enter_context(Maps(paths, part.grid, colors, {**options, "whole_tiles": part.fills(tile)}))
+        windows = list(part.windows(plan.height, plan.width))
+        kept = KeptChips(maps, paths, _mark(src, files, model, paths, plan, part)) if resume else None
+        # The first chip is always made, because it says what the maps are.
+        todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
+        read = one_thread()(reader.chip) if threads > 1 else reader.chip
+        chips = stack.enter_context(contextlib.closing(in_order(read, todo, threads)))
+        sightings = Sightings(source, model, part.grid.size, complete=len(todo) == len(windows))
+        tick = stack.enter_context(_ticker(progress, len(windows), len(windows) - len(todo)))
+        for at, chip, ready in chips:
+            made = ready or {}
+            if ready is None:
+                # Called from here and from no function of its own: few frames above the estimator keep tracebacks clear.
+                seen = chip
+                for step in front:
+                    seen = step(seen)
+                for name, call in calls.items():
+                    made[name] = call(seen)
+                del seen
+            made = {name: part.hidden(_core(whole, chip, at, halo), at) for name, whole in made.items()}
+            (kept or maps).write(made, part.place(at))
+            sightings.note(chip, next(iter(made.values())))
             tick()
             # Else the chip would live on while the next but one is read.
             del chip, ready, made
+        if kept is None:
+            maps.finish()
+            forget_chips(paths.values())
+        else:
+            kept.finish(map(part.place, windows), sightings.note_made)
     sightings.report()
-    return path
+    return paths if isinstance(dst, Mapping) else paths[method]
 
 
 def _threads(workers: int | None) -> int:
@@ -145,9 +185,17 @@ def _threads(workers: int | None) -> int:
     return workers or 1
 
 
-def _refuse_same(source: Any, path: Path) -> None:
-    if path.exists() and Path(source).exists() and path.samefile(source):
-        raise RasterWriteError(f"{path} is what is read: name another file for the map")
+def _mark(src: Any, files: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
+    """Return what tells a run from others whose chips are not the same."""
+    if files is None:
+        raise ValueError(f"resume=True goes on with files, and src is a {type(src).__name__}: pass a path, or resume=False")
+    shapes = None if part.shapes is None else part.shapes.to_wkb().tolist()
+    place = (part.window.flatten(), shapes, plan.height, plan.width)
+    try:
+        return fingerprint((__version__, model, tuple(methods), place, source_fingerprint(files)))
+    except pickle.PicklingError as error:
+        why = "resume=True tells models apart by what they hold"
+        raise ValueError(f"{why}, and {type(model).__name__} cannot be pickled: define its class in a module") from error
 
 
 @contextlib.contextmanager
@@ -171,60 +219,11 @@ def _core(made: Any, chip: Raster, window: Window, halo: int) -> Raster:
 
 
 @contextlib.contextmanager
-def _ticker(progress: bool | Callable[[int, int], object], total: int) -> Iterator[Callable[[], object]]:
-    """Give a function to call after each chip."""
+def _ticker(progress: bool | Callable[[int, int], object], total: int, before: int) -> Iterator[Callable[[], object]]:
+    """Give a function to call after each chip that follows those from before."""
     if callable(progress):
-        done = itertools.count(1)
+        done = itertools.count(before + 1)
         yield lambda: progress(next(done), total)
         return
-    with tqdm(total=total, disable=not progress, unit="chip") as bar:
+    with tqdm(total=total, initial=before, disable=not progress, unit="chip") as bar:
         yield bar.update
-
-
-class _Sightings:
-    """What the chips held, for warnings that a chip alone cannot give."""
-
-    def __init__(self, source: Source, model: Any) -> None:
-        self._names = source.bands or tuple(f"band_{number}" for number in range(1, source.n_bands + 1))
-        self._policy = policy_of(model, self._names)
-        self._marks = missing_values(source.dtype, self._names, source.nodata, self._policy)
-        self._step = max(1, math.isqrt(source.grid.size // 10_000))
-        self._empty = np.ones(source.n_bands, bool)
-        self._samples: list[np.ndarray] = []
-        self._predicted = False
-
-    def note(self, chip: Raster, made: Raster) -> None:
-        """Take a sample of a chip, and as long as no pixel was predicted look which bands hold data."""
-        fill = made.nodata[0]
-        if not self._predicted:
-            self._predicted = fill is None or bool((~np.isnan(made.values) if np.isnan(fill) else made.values != fill).any())
-        # With a time axis there is no telling which dates a model needs.
-        if chip.cube.ndim > 3:
-            return
-        sample, mask = self._flat(chip, self._step)
-        valid, _ = valid_rows(sample, self._marks, mask, self._policy, "complete")
-        self._samples.append(sample.copy() if valid is None else sample[:, valid])
-        if not self._predicted:
-            flat, mask = self._flat(chip, 1)
-            _, missing = valid_rows(flat, self._marks, mask, self._policy, "any")
-            self._empty &= [gaps is not None and bool(gaps.all()) for gaps in missing]
-
-    def _flat(self, chip: Raster, step: int) -> tuple[np.ndarray, np.ndarray | None]:
-        flat = ToPixelMajor().flatten
-        mask = None if chip.mask is None else np.broadcast_to(chip.mask, chip.cube.shape)[:, ::step, ::step]
-        return flat(chip.cube[:, ::step, ::step]), None if mask is None else flat(mask)
-
-    def report(self) -> None:
-        """Warn of what the whole raster lacks."""
-        if self._predicted:
-            if self._samples:
-                report_suspected_fill(np.concatenate(self._samples, axis=1), "to the model")
-            return
-        empty = ", ".join(name for name, none in zip(self._names, self._empty, strict=True) if none and self._samples)
-        blame = f"band {empty} has no valid pixel" if empty else "each pixel lacks data in some band"
-        warnings.warn(
-            f"no pixel could be predicted, because {blame}: check the nodata value, leave the band out of the model, "
-            f"or use nan='propagate'",
-            MissingDataWarning,
-            stacklevel=3,
-        )

@@ -156,13 +156,13 @@ class Switch(Operator):
         return known[1]
 
     def _dispatch(self, X: Any, method: str | None) -> Any:
-        if not isinstance(X, PixelTable) or X.sources is None:
+        if not isinstance(X, PixelTable) or X.scenes is None:
             return self._send(X, self._key_of(X), method)
-        sources = X.sources
+        known = X.scenes
         scenes = [(number, np.flatnonzero(X.scene == number)) for number in np.unique(X.scene)]
         if len(scenes) < 2:
-            return self._send(X, self._key_of(sources[scenes[0][0] if scenes else 0]), method)
-        parts = [self._send(X[rows], self._key_of(sources[number]), method) for number, rows in scenes]
+            return self._send(X, self._key_of(known[scenes[0][0] if scenes else 0]), method)
+        parts = [self._send(X[rows], self._key_of(known[number]), method) for number, rows in scenes]
         values = np.concatenate([np.asarray(part) for part in parts])
         values = values[np.argsort(np.concatenate([rows for _, rows in scenes]))]
         return X.with_bands(values, parts[0].band_names) if isinstance(parts[0], PixelTable) else values

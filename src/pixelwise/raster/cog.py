@@ -11,6 +11,7 @@ from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
 from pixelwise.raster.open_files import gdal_cache
+from pixelwise.raster.overviews import overview_resampling
 
 __all__ = ["check_compress", "check_driver", "cog_options", "optimise"]
 
@@ -101,7 +102,7 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
         "blocksize": _BLOCK,
         "compress": compress,
         "overviews": "ignore_existing",
-        "overview_resampling": "average" if floats and not classes else "nearest",
+        "overview_resampling": overview_resampling(dtype, classes).name,
         "bigtiff": "if_safer",
     }
     if compress in ("deflate", "zstd", "lzw") and (floats or np.dtype(dtype).itemsize < 8):
@@ -110,14 +111,14 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
 
 
 def optimise(path: Path, options: dict[str, Any]) -> None:
-    """Replace a GeoTIFF by a cloud-optimised one.
+    """Replace a GeoTIFF by one that is laid out anew, such as a cloud-optimised one.
 
     Parameters
     ----------
     path : pathlib.Path
         The file; it stands alone in its folder.
     options : dict
-        As from `cog_options`.
+        The driver, and how it shall write.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def optimise(path: Path, options: dict[str, Any]) -> None:
     """
     made = path.with_name(f"optimised{path.suffix}")
     with gdal_cache(_CACHE):
-        rasterio.shutil.copy(path, made, driver="COG", **options)
+        rasterio.shutil.copy(path, made, **options)
     if not made.stat().st_size:
         raise RasterioError("the file is empty")
     for suffix in ("", ".aux.xml"):

@@ -1,16 +1,22 @@
-"""Where a file is written: a place that can take it, a hidden folder beside it until it is whole, and tiles that chips fill."""
+"""Where files are written: places that can take them, hidden folders until they are whole, and tiles that chips fill."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import rasterio
+from rasterio.errors import RasterioError
+
 from pixelwise.errors import RasterWriteError
 
-__all__ = ["check_destination", "staged", "tile_side"]
+__all__ = ["check_destination", "check_tiles", "clear_staged", "put_in_place", "staged", "tile_side"]
 
 _SUFFIXES = (".tif", ".tiff")
 
@@ -74,6 +80,108 @@ def staged(path: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         yield Path(folder)
+
+
+def check_tiles(path: Path) -> None:
+    """Look whether every tile of a GeoTIFF lies inside the file: GDAL does not report all that goes wrong while closing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Raises
+    ------
+    rasterio.errors.RasterioError
+        If one does not.
+    """
+    size = path.stat().st_size
+    with rasterio.open(path) as file:
+        tile = file.block_shapes[0]
+        tiles = itertools.product(range(-(-file.height // tile[0])), range(-(-file.width // tile[1])))
+        for (row, col), band in itertools.product(tiles, file.indexes):
+            offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+            length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+            if offset is None or length is None or int(offset) + int(length) > size:
+                raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
+
+
+def clear_staged(paths: Iterable[Path]) -> None:
+    """Remove the hidden folders that killed runs have left beside their outputs.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        The outputs.
+    """
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        for place in folder.glob(".*"):
+            if place.name[1:].rpartition(".")[0] in known and place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Put finished files under their names: all of them, or, where one cannot be, none.
+
+    Parameters
+    ----------
+    moves : sequence of (pathlib.Path, pathlib.Path)
+        What was made, in hidden folders beside their destinations, and these. Where nothing was made, what has that name is
+        removed.
+
+    Raises
+    ------
+    RasterWriteError
+        If one cannot be replaced; then all are as they were.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pixelwise.raster.destination import put_in_place
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made, place = Path(folder, "made.tif"), Path(folder, "map.tif")
+    ...     _ = made.write_text("new"), place.write_text("old")
+    ...     put_in_place([(made, place)])
+    ...     place.read_text(), made.exists()
+    ('new', False)
+    """
+    with contextlib.ExitStack() as undo:
+        for number, (made, place) in enumerate(moves, 1):
+            try:
+                # The last one needs no way back: it is replaced, or it is not.
+                kept = _kept(place, made) if place.exists() and number < len(moves) else None
+                if made.exists():
+                    made.replace(place)
+                else:
+                    place.unlink(missing_ok=True)
+            except OSError as error:
+                why = f"{place} cannot be replaced: {error.strerror}; close the programs that have it open"
+                raise RasterWriteError(why) from error
+            if number < len(moves):
+                undo.callback(_put_back, kept, place)
+        undo.pop_all()
+
+
+def _kept(place: Path, made: Path) -> Path:
+    """Keep what has a name under another one, without taking its name from it."""
+    kept = made.with_name(f"{made.name}.before")
+    try:
+        os.link(place, kept)
+    except OSError:
+        # Some file systems have no links.
+        shutil.copy2(place, kept)
+    return kept
+
+
+def _put_back(kept: Path | None, place: Path) -> None:
+    if kept is None:
+        place.unlink(missing_ok=True)
+    else:
+        kept.replace(place)
 
 
 def tile_side(chip: int, whole: int) -> int:

@@ -22,7 +22,7 @@ from pixelwise.raster.grid import Grid, crs_name, transform_xy
 from pixelwise.raster.mosaic_tiles import MosaicTile, common_bands, read_tiles
 from pixelwise.raster.open_files import gdal_path, is_remote
 
-__all__ = ["write_mosaic"]
+__all__ = ["virtual_raster", "write_mosaic"]
 
 _VRT, _INDEX = ".vrt", ".gti.gpkg"
 #: Most parts of a pixel by which files may miss each other's pixels; transforms are rounded.
@@ -73,15 +73,17 @@ def write_mosaic(files: Sequence[str], path: Any) -> None:
     if kind == _INDEX:
         _need_index()
     tiles = read_tiles(files)
-    grid = _whole(tiles, strict=kind == _VRT)
-    if tiles[0].nodata[0] is None and _has_gaps(tiles, grid):
-        raise FillValueError(
-            f"{place.name} would hold 0 between its files, as they have no nodata value: write them with one, such as 255"
-        )
+    for tile in tiles:
+        if not tile.grid.is_georeferenced or tile.grid.crs is None:
+            raise CRSError(f"{tile.path} has no CRS, so it has no place in a mosaic: set it, as with gdal_edit.py -a_srs")
+    vrt = virtual_raster(tiles, place.parent) if kind == _VRT else None
     try:
         with staged(place) as folder:
             made = folder / place.name
-            (_write_vrt if kind == _VRT else _write_index)(made, tiles, grid, place.parent)
+            if vrt is not None:
+                made.write_bytes(vrt)
+            else:
+                _write_index(made, tiles, place.parent)
             made.replace(place)
     except OSError as error:
         raise RasterWriteError(f"{place} cannot be written: {error.strerror}; check the folder and its permissions") from error
@@ -100,8 +102,6 @@ def _whole(tiles: Sequence[MosaicTile], strict: bool) -> Grid:
     """Return the grid round all tiles, on the lattice of the first; with `strict` all must lie on it."""
     first, corners = tiles[0].grid, []
     for tile in tiles:
-        if not tile.grid.is_georeferenced or tile.grid.crs is None:
-            raise CRSError(f"{tile.path} has no CRS, so it has no place in a mosaic: set it, as with gdal_edit.py -a_srs")
         if strict:
             _check_lattice(tile, tiles[0])
         xy = _outline(tile.grid, first)
@@ -109,7 +109,13 @@ def _whole(tiles: Sequence[MosaicTile], strict: bool) -> Grid:
     cols, rows = np.concatenate(corners).T
     low = [int(np.floor(axis.min() + _SLACK)) for axis in (cols, rows)]
     width, height = (int(np.ceil(axis.max() - _SLACK)) - start for axis, start in zip((cols, rows), low, strict=True))
-    return first.window(low[1], low[0], height, width)
+    whole = first.window(low[1], low[0], height, width)
+    if tiles[0].nodata[0] is None and _has_gaps(tiles, whole):
+        raise FillValueError(
+            f"a mosaic of {len(tiles)} files with {tiles[0].path} would hold 0 between them, as they have no nodata value: "
+            "write them with one, such as 255"
+        )
+    return whole
 
 
 def _check_lattice(tile: MosaicTile, first: MosaicTile) -> None:
@@ -146,18 +152,42 @@ def _has_gaps(tiles: Sequence[MosaicTile], grid: Grid) -> bool:
     return bool(covered < grid.size * abs(grid.transform.determinant) * (1 - 1e-6))
 
 
-def _write_vrt(made: Path, tiles: Sequence[MosaicTile], grid: Grid, folder: Path) -> None:
+def virtual_raster(tiles: Sequence[MosaicTile], folder: Path | None = None) -> bytes:
+    """Return the VRT of files, as GDAL reads it.
+
+    Parameters
+    ----------
+    tiles : sequence of MosaicTile
+        Files on one lattice, later ones on top.
+    folder : Path or None, default=None
+        Where the VRT will be: files are named from there. None names them in whole.
+
+    Returns
+    -------
+    bytes
+        XML.
+
+    Raises
+    ------
+    GridError
+        If the files do not share CRS, resolution and lattice.
+    FillValueError
+        If they leave gaps, and there is no nodata.
+    """
+    grid = _whole(tiles, strict=True)
     root = ET.Element("VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height))
-    assert grid.crs is not None
-    ET.SubElement(root, "SRS").text = grid.crs.to_wkt()
-    ET.SubElement(root, "GeoTransform").text = ", ".join(map(repr, grid.transform.to_gdal()))
+    if grid.crs is not None:
+        ET.SubElement(root, "SRS").text = grid.crs.to_wkt()
+    if grid.is_georeferenced:
+        ET.SubElement(root, "GeoTransform").text = ", ".join(map(repr, grid.transform.to_gdal()))
     for number, told in enumerate(common_bands(tiles), 1):
         told.tag = "VRTRasterBand"
         told.attrib |= {"blockXSize": str(min(_BLOCK, grid.width)), "blockYSize": str(min(_BLOCK, grid.height))}
         for tile in tiles:
             source = ET.SubElement(told, "ComplexSource" if tile.nodata[0] is not None else "SimpleSource")
             name, relative = _located(tile.path, folder)
-            ET.SubElement(source, "SourceFilename", relativeToVRT=str(int(relative))).text = name
+            # Each thread opens the mosaic for itself, and must not share what is below.
+            ET.SubElement(source, "SourceFilename", relativeToVRT=str(int(relative)), shared="0").text = name
             ET.SubElement(source, "SourceBand").text = str(number)
             width, height = str(tile.grid.width), str(tile.grid.height)
             rows, cols = map(str, tile.block_shape)
@@ -173,10 +203,11 @@ def _write_vrt(made: Path, tiles: Sequence[MosaicTile], grid: Grid, folder: Path
                 ET.SubElement(source, "NODATA").text = f"{tile.nodata[number - 1]:.17g}"
         root.append(told)
     ET.indent(root)
-    made.write_bytes(ET.tostring(root, encoding="utf-8"))
+    return bytes(ET.tostring(root, encoding="utf-8"))
 
 
-def _write_index(made: Path, tiles: Sequence[MosaicTile], grid: Grid, folder: Path) -> None:
+def _write_index(made: Path, tiles: Sequence[MosaicTile], folder: Path) -> None:
+    grid = _whole(tiles, strict=False)
     outlines = [shapely.Polygon(_outline(tile.grid, grid)) for tile in tiles]
     names = [_located(tile.path, folder)[0] for tile in tiles]
     frame = gpd.GeoDataFrame({"location": names, "order": range(len(names))}, geometry=outlines, crs=grid.crs)
@@ -199,12 +230,14 @@ def _write_index(made: Path, tiles: Sequence[MosaicTile], grid: Grid, folder: Pa
         base.execute("UPDATE gpkg_metadata SET metadata = ?", (ET.tostring(metadata, encoding="unicode"),))
 
 
-def _located(path: str, folder: Path) -> tuple[str, bool]:
+def _located(path: str, folder: Path | None) -> tuple[str, bool]:
     """Return how a mosaic in a folder names a file, and whether that starts in the folder."""
     if is_remote(path) or path.startswith("/vsi"):
         return gdal_path(path), False
     whole = Path(path).absolute()
     # A folder on another drive has no way to it.
     with contextlib.suppress(ValueError):
+        if folder is None:
+            return str(whole), False
         return Path(os.path.relpath(whole, folder.absolute())).as_posix(), True
     return str(whole), False

@@ -78,10 +78,12 @@ def read_tiles(files: Sequence[str]) -> list[MosaicTile]:
     Raises
     ------
     BandError
-        If they differ in bands, dtype or nodata, or one has a mask.
+        If they differ in bands, dtype or nodata, one has a mask, or there are none.
     RasterReadError
         If one cannot be read.
     """
+    if not files:
+        raise BandError("a mosaic of no files has no pixels: name one or more")
     tiles = [_read(path) for path in files]
     first = tiles[0]
     what: dict[str, Callable[[MosaicTile], Any]] = {

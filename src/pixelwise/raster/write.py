@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import warnings
@@ -21,15 +20,15 @@ from pixelwise.families import OutputType, default_fill
 from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.cog import check_driver, cog_options, optimise
 from pixelwise.raster.dates import dated_names
-from pixelwise.raster.destination import check_destination, staged, tile_side
+from pixelwise.raster.destination import check_destination, check_tiles, put_in_place, staged, tile_side
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan, open_source
 from pixelwise.raster.legend import add_categories, class_colors, map_classes
+from pixelwise.raster.overviews import add_overviews, overview_factors, overview_resampling
+from pixelwise.raster.profile import as_compression, copy_options, tiff_profile
 
 __all__ = ["RasterWriter", "write_raster"]
 
-_COMPRESS = ("deflate", "zstd", "lzw", "lzma", "packbits", "none")
-_PREDICTED = ("deflate", "zstd", "lzw")
 #: Files that GDAL reads beside a GeoTIFF; those of an overwritten map would speak of the old one.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 #: Attributes that are written as something else than a tag, or that describe other values than those written.
@@ -70,11 +69,15 @@ class RasterWriter:
     compress : str or None, default="deflate"
         One of deflate, zstd, lzw, lzma, packbits, none.
     tile : (int, int), default=(256, 256)
-        Height and width of a tile, multiples of 16. Windows that cover whole tiles are written once; others make a larger file.
+        Height and width of a tile, multiples of 16.
     scale : (float, float) or None, default=None
         Scale and offset that turn values into quantities.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" makes a cloud-optimised GeoTIFF, with overviews, of the finished file.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True, or factors. Those of floats take the mean of several pixels, others one of them.
+    whole_tiles : bool, default=True
+        Whether windows cover whole tiles. If not, the file is compressed at the end, or it would be larger than need be.
 
     Raises
     ------
@@ -117,6 +120,8 @@ class RasterWriter:
         tile: tuple[int, int] = (256, 256),
         scale: tuple[float, float] | None = None,
         driver: str = "GTiff",
+        overviews: bool | Sequence[int] = False,
+        whole_tiles: bool = True,
     ) -> None:
         self.path = check_destination(path)
         self.grid, self.count, self.nodata, self.scale = grid, count, nodata, scale
@@ -127,38 +132,25 @@ class RasterWriter:
             raise FillValueError(
                 f"nodata={nodata:g} does not exist in {self.dtype}: use {natural}, or another dtype", nodata=nodata
             )
-        method = (compress or "none").lower()
-        if method not in _COMPRESS:
-            raise RasterWriteError(f"compress={compress!r} is not known: choose one of {', '.join(_COMPRESS)}")
-        if any(side < 16 or side % 16 for side in tile):
-            raise RasterWriteError(f"tile={tile} is not possible: give two multiples of 16")
-        self._cog = cog_options(self.dtype, bool(self.classes), method) if check_driver(driver) == "COG" else None
-        self._colors = class_colors(self.classes, colors)
-        self._options: dict[str, Any] = {
-            "driver": "GTiff",
-            "width": grid.width,
-            "height": grid.height,
-            "count": count,
-            "dtype": self.dtype,
-            "nodata": nodata,
-            "crs": grid.crs,
-            "transform": grid.transform if grid.is_georeferenced else None,
-            "tiled": True,
-            "blockysize": tile[0],
-            "blockxsize": tile[1],
-            # GDAL gives up the layout of COGs where bands that stand apart are not compressed.
-            "interleave": "pixel" if self._cog and method == "none" else "band",
-            "bigtiff": "if_safer",
-            # What is read once more is not worth compressing.
-            "compress": "none" if self._cog else method,
-        }
-        if count > 1:
-            # Else GDAL calls the fourth of four 8-bit bands alpha.
-            self._options |= {"photometric": "minisblack", "alpha": "no"}
-        kind = np.dtype(self.dtype)
-        # Older libtiffs cannot predict 64-bit integers.
-        if self._options["compress"] in _PREDICTED and (kind.kind == "f" or kind.itemsize < 8):
-            self._options["predictor"] = 3 if kind.kind == "f" else 2
+        method = as_compression(compress)
+        self._overviews: list[int] = []
+        self._copied: dict[str, Any] | None = None
+        if check_driver(driver) == "COG":
+            self._copied = {"driver": "COG", **cog_options(self.dtype, bool(self.classes), method)}
+            if not isinstance(overviews, bool):
+                why = f"overviews={list(overviews)} are for driver='GTiff', and a COG has its own: leave them out"
+                raise RasterWriteError(why)
+        else:
+            self._overviews = overview_factors(overviews, grid.shape)
+            if not whole_tiles:
+                profile = tiff_profile(grid, self.dtype, count, nodata, tile, method)
+                self._copied = {"driver": "GTiff", **copy_options(profile)}
+        # GDAL gives up the layout of COGs where bands that stand apart are not compressed.
+        interleave = "pixel" if driver == "COG" and method == "none" else "band"
+        # What is read once more is not worth compressing, and compressed tiles that are written again leave holes.
+        method = "none" if self._copied else method
+        self._options = tiff_profile(grid, self.dtype, count, nodata, tile, method, interleave)
+        self._colors, self._finished = class_colors(self.classes, colors), False
 
     @classmethod
     def like(cls, raster: Raster, path: Any, grid: Grid, **options: Any) -> Self:
@@ -173,7 +165,7 @@ class RasterWriter:
         grid : Grid
             The whole.
         **options : dict
-            ``colors``, ``compress``, ``tile``, ``driver``.
+            ``colors``, ``compress``, ``tile``, ``driver``, ``overviews``, ``whole_tiles``.
 
         Returns
         -------
@@ -252,16 +244,36 @@ class RasterWriter:
         with self._writing():
             self._file.write(cube.astype(self.dtype, copy=False), window=window)
 
+    def finish(self) -> list[tuple[Path, Path]]:
+        """Complete the file, and leave it to the caller to put it in place, together with others, inside the ``with`` block.
+
+        Returns
+        -------
+        list of (pathlib.Path, pathlib.Path)
+            For `put_in_place`; the map comes last.
+
+        Raises
+        ------
+        RasterWriteError
+            If it could not be written whole.
+        """
+        with self._writing():
+            self._file.close()
+            with _without_georeference():
+                check_tiles(self._temporary)
+                if self._copied:
+                    optimise(self._temporary, self._copied)
+                    check_tiles(self._temporary)
+                if self._overviews:
+                    add_overviews(self._temporary, self._overviews, overview_resampling(self.dtype, bool(self.classes)))
+        add_categories(self._temporary, self.classes)
+        self._finished = True
+        return [(Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")) for suffix in (*_SIDECARS, "")]
+
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         with self._stack:
-            if kind is None:
-                with self._writing():
-                    self._file.close()
-                    self._check()
-                    if self._cog:
-                        optimise(self._temporary, self._cog)
-                add_categories(self._temporary, self.classes)
-                self._move()
+            if kind is None and not self._finished:
+                put_in_place(self.finish())
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -275,30 +287,6 @@ class RasterWriter:
         # What closing has to say of a file that is thrown away would hide the reason.
         with contextlib.suppress(RasterioError):
             self._file.close()
-
-    def _check(self) -> None:
-        """Look whether every tile lies inside the file: GDAL does not report all that goes wrong while closing."""
-        size, (height, width) = self._temporary.stat().st_size, (self._options["blockysize"], self._options["blockxsize"])
-        tiles = itertools.product(range(-(-self.grid.height // height)), range(-(-self.grid.width // width)))
-        with _without_georeference(), rasterio.open(self._temporary) as file:
-            for (row, col), band in itertools.product(tiles, range(1, self.count + 1)):
-                offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-                length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-                if offset is None or length is None or int(offset) + int(length) > size:
-                    raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
-
-    def _move(self) -> None:
-        try:
-            self._temporary.replace(self.path)
-        except OSError as error:
-            why = f"{self.path} cannot be replaced: {error.strerror}; close the programs that have it open"
-            raise RasterWriteError(why) from error
-        for suffix in _SIDECARS:
-            new, old = Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")
-            if new.exists():
-                new.replace(old)
-            else:
-                old.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -319,8 +307,9 @@ def _file_dtype(dtype: Any) -> str:
 
 
 def write_raster(
-    raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None, driver: str = "GTiff"
-) -> Path:
+    raster: Any, path: Any, *, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None,
+    driver: str = "GTiff", overviews: bool | Sequence[int] = False,
+) -> Path:  # fmt: skip
     """Write a raster as a tiled, compressed GeoTIFF, whole or not at all.
 
     A map that knows its classes gets their names, and a colour table. A lazy raster, or a file, is read and written block by
@@ -338,6 +327,8 @@ def write_raster(
         Colours of a map's classes, "#rrggbb" by name or code; the others get one of a palette for colour-blind people.
     driver : {"GTiff", "COG"}, default="GTiff"
         "COG" writes a cloud-optimised GeoTIFF, with overviews.
+    overviews : bool or sequence of int, default=False
+        Overviews of a GeoTIFF: True for halves of halves, or factors such as ``[2, 4, 8]``.
 
     Returns
     -------
@@ -379,7 +370,7 @@ def write_raster(
         sides = list(zip(source.block_shape, source.grid.shape, strict=True))
         height, width = (min(max(block, 1024 // block * block), side) for block, side in sides)
         tile = tile_side(height, source.grid.height), tile_side(width, source.grid.width)
-        options = {"compress": compress, "colors": colors, "tile": tile, "driver": driver}
+        options = {"compress": compress, "colors": colors, "tile": tile, "driver": driver, "overviews": overviews}
         with RasterWriter.like(example, place, source.grid, **options) as writer:
             for window in source.grid.windows(height, width):
                 writer.write(_plain(source.read(window), as_floats).values, window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from pixelwise.regional.places import Places, snapped
 from pixelwise.regional.regions import NamedRegions, Regions, regions_of
 from pixelwise.regional.training import take
 from pixelwise.registry import ModelRegistry
+from pixelwise.warned import warn
 
 __all__ = ["NEAREST", "NONE", "Dispatch", "dispatch_of_registry", "predict_raster", "predict_table"]
 
@@ -225,9 +225,7 @@ def predict_raster(dispatch: Dispatch, X: Any, method: str, halo: int) -> Any:
     if not raster.is_lazy:
         made = chip(raster)
         if raster is not X and chip.empty:
-            warnings.warn(
-                "no pixel could be predicted, because none has data: check the nodata value", MissingDataWarning, stacklevel=4
-            )
+            warn(MissingDataWarning("no pixel could be predicted, because none has data: check the nodata value"), stacklevel=4)
         return made if raster is X else rewrap(made, X)
     mapped = map_chunks(chip, raster, halo)
     # Until here it was tried on one made-up pixel, which need not lie in a region.

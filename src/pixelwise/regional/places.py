@@ -117,7 +117,7 @@ def places_of_table(X: Any, *, located: bool) -> Iterator[tuple[np.ndarray, Plac
         scene, pixel = X.scene, X.pixel
         for number in np.unique(scene):
             rows, grid = np.flatnonzero(scene == number), X.grids[number]
-            attrs = {} if X.sources is None else metadata_of(X.sources[number])
+            attrs = {} if X.scenes is None else metadata_of(X.scenes[int(number)])
             yield rows, Places(None, attrs, snapped(grid, pixel[rows]), grid.crs)
         return
     count = X.shape[0] if hasattr(X, "shape") else len(X)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from pixelwise.errors import BandError, CRSError, LabelError, PixelwiseWarning
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid, as_crs, crs_name, metres_per_unit
 from pixelwise.table.missing import NanPolicy, missing_values, valid_rows
+from pixelwise.warned import warn
 
-__all__ = ["Found", "find_in_raster", "find_in_vector", "read_labels"]
+__all__ = ["Found", "find_in_raster", "find_in_vector", "on_grid", "read_labels", "read_vector"]
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,39 @@ def _as_label_raster(item: Any) -> Raster:
     return raster
 
 
-def _features(item: Any, column: str | None, buffer: float) -> gpd.GeoDataFrame:
-    if isinstance(item, gpd.GeoDataFrame):
-        frame = item
-    else:
-        try:
-            frame = gpd.read_file(item)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise LabelError(
-                f"labels {item} cannot be read as a vector file: {error}; for a label raster leave column out"
-            ) from error
+def read_vector(source: Any, what: str) -> gpd.GeoDataFrame:
+    """Return features: a GeoDataFrame as it is, or what a vector file holds.
+
+    Parameters
+    ----------
+    source : GeoDataFrame or path
+        The features.
+    what : str
+        What they are, for errors.
+
+    Returns
+    -------
+    GeoDataFrame
+
+    Raises
+    ------
+    LabelError
+        If the file cannot be read, or holds no geometry.
+    """
+    if isinstance(source, gpd.GeoDataFrame):
+        return source
+    try:
+        frame = gpd.read_file(source)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        more = "; for a label raster leave column out" if what == "labels" else "; check that the path is right"
+        raise LabelError(f"{what} {source} cannot be read as a vector file: {error}{more}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
-        raise LabelError(f"labels {item} have no geometry: pass polygons or points")
+        raise LabelError(f"{what} {source} have no geometry: pass polygons or points")
+    return frame
+
+
+def _features(item: Any, column: str | None, buffer: float) -> gpd.GeoDataFrame:
+    frame = read_vector(item, "labels")
     columns = [name for name in frame.columns if name != frame.geometry.name]
     if column is None or column not in columns:
         raise LabelError(f"labels have no column {column!r}: choose one of {', '.join(map(str, columns))}", columns=columns)
@@ -145,7 +166,7 @@ def find_in_vector(grid: Grid, features: gpd.GeoDataFrame, all_touched: bool) ->
     -------
     Found
     """
-    local = _on(grid, features)
+    local = on_grid(grid, features.geometry, "labels")
     label, labelled = _clean(features["label"].to_numpy())
     group = features["group"].to_numpy()
     if len(local) and (local.geom_type == "Point").all():
@@ -156,23 +177,43 @@ def find_in_vector(grid: Grid, features: gpd.GeoDataFrame, all_touched: bool) ->
     pixel, first, last = _burn(grid, local, all_touched)
     ambiguous = label[first] != label[last]
     if ambiguous.any():
-        warnings.warn(
-            f"{ambiguous.sum()} of {len(pixel)} labelled pixels lie under features with different labels and were left out: "
-            f"mend the overlaps, or shrink the polygons with buffer=",
-            PixelwiseWarning,
+        warn(
+            PixelwiseWarning(
+                f"{ambiguous.sum()} of {len(pixel)} labelled pixels lie under features with different labels and were left "
+                "out: mend the overlaps, or shrink the polygons with buffer="
+            ),
             stacklevel=3,
         )
     keep = ~ambiguous
     return Found(pixel[keep], label[first[keep]], group[first[keep]], labelled[first[keep]])
 
 
-def _on(grid: Grid, features: gpd.GeoDataFrame) -> gpd.GeoSeries:
-    shapes = features.geometry
+def on_grid(grid: Grid, shapes: gpd.GeoSeries, what: str) -> gpd.GeoSeries:
+    """Return shapes in the CRS of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Whose CRS.
+    shapes : GeoSeries
+        In theirs.
+    what : str
+        What they are, for errors.
+
+    Returns
+    -------
+    GeoSeries
+
+    Raises
+    ------
+    CRSError
+        If only one of the two has a CRS.
+    """
     source = as_crs(shapes.crs)
     if (source is None) != (grid.crs is None):
         raise CRSError(
-            f"labels have CRS {crs_name(source)} and the raster has CRS {crs_name(grid.crs)}: set the one that is missing "
-            f"(GeoDataFrame.set_crs, raster.rio.write_crs), or drop the other",
+            f"{what} {'have' if what == 'labels' else 'has'} CRS {crs_name(source)} and the raster has CRS "
+            f"{crs_name(grid.crs)}: set the one that is missing (GeoDataFrame.set_crs, raster.rio.write_crs), or drop it",
             crs=(source, grid.crs),
         )
     return shapes if source is None or grid.crs is None or source == grid.crs else shapes.to_crs(grid.crs.to_wkt())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from pixelwise.errors import FillValueError, MissingDataError, MissingDataWarning
 from pixelwise.raster.carriers import EXTREME
 from pixelwise.table.layout import pixel_rows
+from pixelwise.warned import warn
 
 __all__ = [
     "NanPolicy",
@@ -304,10 +304,11 @@ def report_suspected_fill(flat: np.ndarray, remedy: str) -> None:
     for value in _FILLS:
         share = float(np.mean(alike & (first == value)))
         if share >= _SUSPICIOUS:
-            warnings.warn(
-                f"{share:.0%} of the pixels are {value:g} in every band, which looks like nodata that nobody declared: "
-                f"if it is, pass nan=NanPolicy(sentinels={value:g}) {remedy}",
-                MissingDataWarning,
+            warn(
+                MissingDataWarning(
+                    f"{share:.0%} of the pixels are {value:g} in every band, which looks like nodata that nobody declared: "
+                    f"if it is, pass nan=NanPolicy(sentinels={value:g}) {remedy}"
+                ),
                 stacklevel=3,
             )
 
@@ -328,7 +329,7 @@ def report_empty_bands(names: Sequence[str], empty: np.ndarray, what: str, remed
     """
     if empty.any():
         bands = ", ".join(name for name, none in zip(names, empty, strict=True) if none)
-        warnings.warn(f"band {bands} has no valid pixel in {what}: {remedy}", MissingDataWarning, stacklevel=3)
+        warn(MissingDataWarning(f"band {bands} has no valid pixel in {what}: {remedy}"), stacklevel=3)
 
 
 def refuse_missing(n_missing: int, n_total: int, what: str) -> None:

@@ -21,7 +21,6 @@ from pixelwise.table.store import Store
 
 __all__ = ["PixelTable"]
 
-
 #: What operators have made of all rows of a table; forgotten with the table.
 _DERIVED: WeakKeyDictionary[Store, dict[str, Store]] = WeakKeyDictionary()
 
@@ -67,6 +66,7 @@ class PixelTable:
         cls, values: np.ndarray, grids: Sequence[Grid], *, pixel: np.ndarray, scene: np.ndarray | None = None,
         group: np.ndarray | None = None, names: Sequence[str] | None = None, sources: Sequence[Any] | None = None,
         policy: NanPolicy | None = None, axis: TimeAxis | None = None, row_times: np.ndarray | None = None,
+        scenes: Any = None,
     ) -> PixelTable:  # fmt: skip
         """Build a table from values and places.
 
@@ -92,6 +92,8 @@ class PixelTable:
             Bands and dates that the columns are pairs of, where they are.
         row_times : ndarray of datetime64, shape (n,), or None
             Date of each row.
+        scenes : sequence or None
+            What knows the metadata of each grid's scene, such as a `GeoCatalog`; None takes `sources`.
 
         Returns
         -------
@@ -99,11 +101,9 @@ class PixelTable:
         """
         scene = np.zeros(len(values), np.int32) if scene is None else np.asarray(scene, np.int32)
         group = scene.astype(np.int64) if group is None else np.asarray(group)
-        named = None if names is None else tuple(names)
-        kept = None if sources is None else tuple(sources)
-        own = named if axis is None else axis.bands
-        place = np.asarray(pixel, np.int64)
-        return cls(Store(values, named, tuple(grids), scene, place, group, kept, policy, (), own, axis, row_times))
+        named, kept = (None if given is None else tuple(given) for given in (names, sources))
+        own, place = named if axis is None else axis.bands, np.asarray(pixel, np.int64)
+        return cls(Store(values, named, tuple(grids), scene, place, group, kept, policy, (), own, axis, row_times, scenes))
 
     @classmethod
     def concat(cls, tables: Sequence[PixelTable]) -> PixelTable:
@@ -126,12 +126,11 @@ class PixelTable:
         first = tables[0]
         for number, table in enumerate(tables[1:], 1):
             check_same_dates(first._store.axis, table._store.axis, number)
-        names = first._store.names
-        values = [
-            np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], first.shape[1])] for table in tables
-        ]
+        names, width = first._store.names, first.shape[1]
+        values = [np.asarray(table)[:, band_order(names, table._store.names, table.shape[1], width)] for table in tables]
         offsets = np.cumsum([0, *(len(table._store.grids) for table in tables[:-1])])
         known = all(table._store.sources is not None and not table._store.steps for table in tables)
+        told = not known and all(table.scenes is not None for table in tables)
         dated = [dates for table in tables if (dates := table.row_times) is not None]
         return cls.from_values(
             np.concatenate(values),
@@ -144,6 +143,7 @@ class PixelTable:
             policy=first._store.policy,
             axis=first._store.axis,
             row_times=np.concatenate(dated) if len(dated) == len(tables) else None,
+            scenes=[scene for table in tables for scene in table.scenes] if told else None,
         )
 
     @property
@@ -213,6 +213,11 @@ class PixelTable:
         return self._store.sources
 
     @property
+    def scenes(self) -> Any:
+        """What knows the metadata of each grid's scene: its raster, or its `Scene` of a catalog; None where nothing does."""
+        return self._store.sources if self._store.scenes is None else self._store.scenes
+
+    @property
     def source_names(self) -> tuple[str, ...] | None:
         """Names of the rasters' bands, before any operator."""
         return self._store.source_names
@@ -269,10 +274,7 @@ class PixelTable:
         if key[0] is Ellipsis:
             return np.asarray(self)[key]
         rows, *rest = (part for part in key if part is not Ellipsis)
-        if not rest:
-            return self._select(rows)
-        everything = isinstance(rest[0], slice) and rest[0] == slice(None)
-        if everything:
+        if not rest or (isinstance(rest[0], slice) and rest[0] == slice(None)):
             return self._select(rows)
         whole = isinstance(rows, slice) and rows == slice(None)
         return np.asarray(self)[:, rest[0]] if whole else np.asarray(self._select(rows))[..., rest[0]]
@@ -386,9 +388,8 @@ class PixelTable:
         """
         frame = pd.DataFrame(np.asarray(self), columns=list(self.feature_names))
         frame["group"], frame["scene"] = self.groups, self.scene
-        xy = self.xy
         crs = None if self.crs is None else self.crs.to_wkt()
-        return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(xy[:, 0], xy[:, 1]), crs=crs)
+        return gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(*self.xy.T), crs=crs)
 
     def __repr__(self) -> str:
         axis = self._store.axis

@@ -39,6 +39,8 @@ class Store:
     axis: TimeAxis | None = None
     #: Date of each row; None where none is known.
     row_time: np.ndarray | None = None
+    #: What knows the metadata of each grid's scene; None where the rasters do, or nothing.
+    scenes: Any = None
 
     def rows(self, at: np.ndarray) -> Store:
         """Return some of the rows."""

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pixelwise.errors import ArtifactError
 from pixelwise.stored import is_known_type
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
+#: Name of the array that holds all that is no array.
+_STATE = "state"
 
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+
+def write_checkpoint(path: Path, state: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a state, so that at any moment either the old or the new one is there in whole.
+
+    The file is numpy's ``.npz``, whose arrays are written and read without a second copy of them in memory.
 
     Parameters
     ----------
     path : Path
         Where.
     state : dict
-        Numbers, text, arrays, and an estimator that skops can save.
+        Numbers, text, and an estimator that skops can save.
+    arrays : mapping of str to ndarray
+        Large arrays.
 
     Raises
     ------
@@ -32,10 +42,11 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     if not path.parent.is_dir():
         raise ArtifactError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first")
-    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    new = path.with_name(f"{path.name}.tmp")
     try:
         with new.open("wb") as file:
-            file.write(skops.io.dumps(state))
+            stored: dict[str, Any] = {**arrays, _STATE: np.frombuffer(skops.io.dumps(state), np.uint8)}
+            np.savez(file, **stored)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -43,8 +54,8 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         new.unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path, estimator: Any) -> dict[str, Any] | None:
-    """Read a state.
+def read_checkpoint(path: Path, estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """Read a state and its arrays.
 
     Nothing of an unknown type is built: known ones are those of scikit-learn, of the libraries that plugins serve, and of the
     library that the estimator is from.
@@ -58,7 +69,7 @@ def read_checkpoint(path: Path, estimator: Any) -> dict[str, Any] | None:
 
     Returns
     -------
-    dict or None
+    (dict, dict of str to ndarray) or None
         None where there is no file.
 
     Raises
@@ -72,7 +83,9 @@ def read_checkpoint(path: Path, estimator: Any) -> dict[str, Any] | None:
         return None
     remedy = "remove it to start anew"
     try:
-        data = path.read_bytes()
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        data = arrays.pop(_STATE).tobytes()
         types = skops.io.get_untrusted_types(data=data)
         own = type(estimator).__module__.partition(".")[0]
         refused = sorted(name for name in types if name.partition(".")[0] != own and not is_known_type(name))
@@ -85,4 +98,4 @@ def read_checkpoint(path: Path, estimator: Any) -> dict[str, Any] | None:
         raise ArtifactError(f"checkpoint {path} cannot be read ({error}): {remedy}") from error
     if not isinstance(state, dict) or "position" not in state:
         raise ArtifactError(f"{path} is no checkpoint: {remedy}")
-    return state
+    return state, arrays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from pixelwise.catalog.inputs import grown, inputs_of, read_inputs
 from pixelwise.catalog.scene import GeoSlice
-from pixelwise.errors import GridError, LabelError, PixelwiseError
+from pixelwise.errors import GridError, LabelError, PixelwiseError, PixelwiseWarning
 from pixelwise.operators.base import Operator, band_position
 from pixelwise.operators.core import Sequential
 from pixelwise.raster.carriers import Raster, unwrap
@@ -24,6 +24,7 @@ from pixelwise.table.missing import NanPolicy, missing_values, refuse_missing, r
 from pixelwise.table.temporal_layout import ToTemporalPixelMajor
 from pixelwise.training.keys import pixel_keys, smallest
 from pixelwise.training.rows import Rows
+from pixelwise.warned import gather_warnings
 
 __all__ = ["ChipReader", "ChipRows", "Draw"]
 
@@ -53,6 +54,8 @@ class ChipRows:
         Features that have no data in the whole chip; looked for where no pixel is left.
     error : str
         Why it could not be read.
+    warned : sequence of PixelwiseWarning
+        What was said while it was read.
     """
 
     scene: int
@@ -63,6 +66,7 @@ class ChipRows:
     classes: Mapping[Any, int] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
     error: str = ""
+    warned: Sequence[PixelwiseWarning] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,8 @@ class ChipReader:
         ChipRows
         """
         try:
-            return self._read(chip, scene, fresh, draw)
+            with gather_warnings() as warned:
+                return replace(self._read(chip, scene, fresh, draw), warned=warned)
         except PixelwiseError as error:
             if f"scene {chip.scene.id}" in str(error):
                 raise

@@ -154,13 +154,14 @@ def check_count(name: str, value: Any) -> None:
 
 
 def warn_of_errors(report: TrainingReport) -> None:
-    """Warn of scenes that were not read in whole.
+    """Give the warnings of all chips, and one of scenes that were not read in whole.
 
     Parameters
     ----------
     report : TrainingReport
         Of the run.
     """
+    report.warned.give(stacklevel=4)
     if report.errors:
         name, why = next(iter(report.errors.items()))
         count = len(report.errors)

@@ -180,7 +180,8 @@ class _Run:
     def go(self, epochs: int) -> Any:
         """Train for so many epochs, those included that a checkpoint has."""
         source = self.source
-        saved = None if self.path is None else read_checkpoint(self.path, self.fitting.estimator)
+        found = None if self.path is None else read_checkpoint(self.path, self.fitting.estimator)
+        saved, arrays = found or (None, {})
         seed = saved["seed"] if saved is not None and source.random_state is None else seed_of(source.random_state)
         chips = Chips.of(source.catalog, source.sampler, seed)
         self._names = source.catalog.frame["id"]
@@ -193,7 +194,7 @@ class _Run:
         self._unsaved = 0
         self._report.start()
         if saved is not None:
-            self._restore(saved)
+            self._restore(saved, arrays)
         for epoch in range(self._state["epoch"], epochs):
             self._epoch(chips, epoch, seed)
         self._report.finish_all(source.catalog)
@@ -259,15 +260,12 @@ class _Run:
             "features": n_features,
             "names": None if names is None else list(names),
             "axis": None if axis is None else [list(axis.bands), axis.times, axis.n_times],
-            "rows": None
-            if rows is None
-            else {name: getattr(rows, name) for name in ("values", "scene", "pixel", "y", "weight")},
             "report": self._report.state(),
         }
-        write_checkpoint(self.path, {**self._state, **state})
+        write_checkpoint(self.path, {**self._state, **state}, {} if rows is None else rows.arrays())
         self._unsaved = 0
 
-    def _restore(self, saved: dict[str, Any]) -> None:
+    def _restore(self, saved: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if saved["run"] != self._state["run"]:
             raise ArtifactError(
                 f"checkpoint {self.path} is of another run: give the same estimator, catalog, sampler and arguments, "
@@ -275,12 +273,12 @@ class _Run:
             )
         self._state.update(epoch=saved["epoch"], position=saved["position"])
         self.fitting.estimator = saved["estimator"]
-        names, axis, rows = saved["names"], saved["axis"], saved["rows"]
+        names, axis = saved["names"], saved["axis"]
         if saved["features"]:
             self._maker.reference = (
                 None if names is None else tuple(names),
                 None if axis is None else TimeAxis(tuple(axis[0]), *axis[1:]),
                 saved["features"],
             )
-        self._pool.rows = None if rows is None else Rows(**rows)
+        self._pool.rows = Rows(**arrays) if arrays else None
         self._report.restore(saved["report"])

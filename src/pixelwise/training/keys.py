@@ -97,15 +97,14 @@ class Fresh:
 
     def __init__(self, chips: GeoSlices) -> None:
         self._windows = chips.windows
-        row, col, height, width = chips.windows.T.astype(float)
-        # Scenes stand side by side, and chips shrink by a quarter of a pixel, so that neighbours do not touch.
-        left = col + chips.scene * (1.0 + (col + width).max(initial=0))
-        boxes = shapely.box(left + 0.25, row + 0.25, left + width - 0.25, row + height - 0.25)
-        later, earlier = shapely.STRtree(boxes).query(boxes)
-        pairs = earlier < later
-        order = np.lexsort((earlier[pairs], later[pairs]))
-        self._earlier = earlier[pairs][order]
-        self._start = np.searchsorted(later[pairs][order], np.arange(len(chips) + 1))
+        order = np.argsort(chips.scene, kind="stable")
+        # One scene at a time: a tree of the chips of ten thousand scenes would take more memory than their pixels.
+        scenes = np.split(order, np.flatnonzero(np.diff(chips.scene[order])) + 1)
+        found = [_overlaps(chips.windows, here) for here in scenes if len(here) > 1]
+        later, earlier = np.concatenate([np.zeros((2, 0), np.intp), *found], axis=1)
+        by_chip = np.lexsort((earlier, later))
+        self._earlier = earlier[by_chip]
+        self._start = np.searchsorted(later[by_chip], np.arange(len(chips) + 1))
 
     def __call__(self, number: int) -> np.ndarray | None:
         """Return the pixels of a chip that no earlier chip has: bool of shape (height, width), or None for all of them."""
@@ -117,3 +116,12 @@ class Fresh:
         for top, left, tall, wide in self._windows[earlier] - [row, col, 0, 0]:
             fresh[max(0, top) : max(0, top + tall), max(0, left) : max(0, left + wide)] = False
         return fresh
+
+
+def _overlaps(windows: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Return the pairs of chips of a scene that share pixels, the later one first: ints of shape (2, n)."""
+    row, col, height, width = windows[here].T.astype(float)
+    # Chips shrink by a quarter of a pixel, so that neighbours do not touch.
+    boxes = shapely.box(col + 0.25, row + 0.25, col + width - 0.25, row + height - 0.25)
+    later, earlier = here[shapely.STRtree(boxes).query(boxes)]
+    return np.asarray([later, earlier])[:, earlier < later]

@@ -12,6 +12,7 @@ import pandas as pd
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.training.chips import ChipRows
 from pixelwise.training.rows import Rows
+from pixelwise.warned import Gathered
 
 __all__ = ["TrainingReport"]
 
@@ -70,6 +71,7 @@ class TrainingReport:
         self.empty_bands: dict[str, list[str]] = {}
         self._counts: dict[int, dict[str, int]] = {}
         self._valid: dict[Any, int] = {}
+        self.warned = Gathered()
 
     def totals(self) -> dict[str, int]:
         """Return the sums over all scenes.
@@ -97,6 +99,7 @@ class TrainingReport:
         counts = self._counts.setdefault(found.scene, dict.fromkeys(("chips", *_COUNTS, "failed"), 0))
         counts["chips"] += 1
         counts["failed"] += bool(found.error)
+        self.warned.add(f"scene {name}", found.warned)
         if found.error:
             self.errors.setdefault(name, found.error)
             return

@@ -47,15 +47,16 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(part.nbytes for part in self._arrays().values())
+        return sum(part.nbytes for part in self.arrays().values())
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, without those that are None."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: part for name, part in named.items() if part is not None}
 
     def take(self, at: Any) -> Rows:
         """Return some of the rows."""
-        return replace(self, **{name: part[at] for name, part in self._arrays().items()})
+        return replace(self, **{name: part[at] for name, part in self.arrays().items()})
 
     @classmethod
     def joined(cls, parts: Sequence[Rows], order: np.ndarray | None = None) -> Rows:
@@ -75,8 +76,8 @@ class Rows:
         """
         upto = np.cumsum([0, *map(len, parts)])
         made: dict[str, Any] = {}
-        for name in parts[0]._arrays():
-            arrays = [part._arrays()[name] for part in parts]
+        for name in parts[0].arrays():
+            arrays = [part.arrays()[name] for part in parts]
             whole = np.empty((upto[-1], *arrays[0].shape[1:]), np.result_type(*arrays))
             for start, stop, array in zip(upto[:-1], upto[1:], arrays, strict=True):
                 whole[slice(start, stop) if order is None else order[start:stop]] = array

@@ -91,7 +91,7 @@ class TableMaker:
         (names, axis, _), dates = self.reference, self._dates[rows.scene]
         X = PixelTable.from_values(
             rows.values, self._grids, pixel=rows.pixel, scene=rows.scene, names=names, axis=axis,
-            row_times=None if axis is not None or np.isnat(dates).any() else dates,
+            row_times=None if axis is not None or np.isnat(dates).any() else dates, scenes=self._catalog,
         )  # fmt: skip
         groups = self._group_ids(X, rows)
         return X if groups is None else X.with_groups(groups)
