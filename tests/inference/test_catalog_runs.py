@@ -26,7 +26,7 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
 
 import pixelwise as pw
-from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.errors import CatalogError, PixelwiseWarning, RasterWriteError
 
 SIDE, COUNT = 150, 6
 
@@ -351,8 +351,12 @@ def test_a_scene_is_not_overwritten(catalog: Any, model: Any, folder: Path) -> N
         ({"memory": "much"}, ValueError, "no amount of memory"),
         ({"pipeline": pw.Sequential([pw.WriteCOG("a.tif"), pw.indices.NDVI(0, 1)])}, CatalogError, "at its end"),
         ({"pipeline": pw.WriteCOG("s3://bucket/{id}.tif")}, CatalogError, "over a network"),
+        ({"pipeline": pw.WriteCOG("{id.tif")}, CatalogError, r"cannot be read \(.*\): put names in braces"),
+        ({"pipeline": pw.WriteCOG(None)}, TypeError, "path_template=None is no path"),
+        ({"n_workers": 0}, CatalogError, "n_workers=0 is no number of workers: pass 1 or more, or -1"),
+        ({"n_workers": "2"}, CatalogError, "n_workers='2' is no number of workers"),
     ],
-    ids=["on_error", "catalog", "memory", "order", "remote"],
+    ids=["on_error", "catalog", "memory", "order", "remote", "braces", "no path", "no workers", "text"],
 )
 def test_arguments_are_looked_at_first(
     catalog: Any, tmp_path: Path, change: dict[str, Any], error: type[Exception], says: str
@@ -360,6 +364,14 @@ def test_arguments_are_looked_at_first(
     given: dict[str, Any] = {"catalog": catalog, "pipeline": to(tmp_path), **change}
     with pytest.raises(error, match=says):
         pw.CatalogPipeline(**given)
+
+
+def test_what_no_scene_could_be_written_with_is_an_error_before_any_work(catalog: Any, tmp_path: Path) -> None:
+    with pytest.raises(RasterWriteError, match="compress='jpeg' is not known for COGs: choose one of deflate"):
+        pw.CatalogPipeline(catalog, pw.WriteCOG(f"{tmp_path}/{{id}}.tif", compress="jpeg"), on_error="skip").run()
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CatalogError, match=r"folder .*file.* cannot be made: .*; name one"):
+        pw.CatalogPipeline(catalog, pw.WriteCOG(f"{tmp_path}/file/{{id}}.tif")).run()
 
 
 def test_an_empty_catalog_and_an_unfitted_model_are_refused(catalog: Any, tmp_path: Path) -> None:

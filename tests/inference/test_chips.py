@@ -82,6 +82,49 @@ def test_operators_that_look_round_give_the_whole_rasters_result(winter: xr.Data
     np.testing.assert_array_equal(infer(winter.astype("float64")).values, pipeline(winter.astype("float64")).values)
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [
+        pw.sar.LeeSpeckle(window=7),
+        pw.sar.GammaMAP(window=7),
+        pw.sar.RefinedLee(),
+        pw.texture.LocalMean(window=7),
+        pw.texture.LocalStd(window=7),
+        pw.texture.LocalPercentile([10, 90], window=7),
+        pw.texture.GLCM((0, 4000), "contrast", levels=8, window=7, angles=(0,), bands=["B08"]),
+        pw.terrain.TPI("B08", window=7),
+    ],
+    ids=lambda operator: type(operator).__name__,
+)
+def test_operators_of_halo_3_are_exact_from_file_to_file_with_missing_pixels(
+    winter: xr.DataArray, tmp_path: Path, operator: Any
+) -> None:
+    assert operator.halo == 3
+    gappy = winter[:, :190, :214].astype("float32")
+    gappy = gappy.where((gappy.x - gappy.x[0]) % 530 > 60)
+    gappy[1, 60:70] = np.nan
+    scene = pw.write_raster(gappy, tmp_path / "scene.tif")
+    made = pw.ApplyToChips(Grids((64, 80)), operator)(scene, dst=tmp_path / "made.tif")
+    np.testing.assert_array_equal(pw.open_raster(made), operator(gappy))
+    assert np.isfinite(pw.open_raster(made)).any()
+
+
+@pytest.mark.parametrize("padding", [None, "reflect", "symmetric", "edge", "nodata"])
+@pytest.mark.parametrize("edge", ["cut", "shift"])
+@pytest.mark.parametrize(
+    "stitch",
+    [pw.Stitch(method) for method in ("average", "max", "first", "median", "weighted")]
+    + [pw.Stitch("average", window) for window in ("hann", "tukey", "linear")]
+    + [pw.Stitch("weighted", np.random.default_rng(0).random((32, 24)) + 0.01)],
+    ids=lambda stitch: f"{stitch.method}-{stitch.window if isinstance(stitch.window, str | None) else 'array'}",
+)
+def test_a_constant_comes_out_as_it_went_in(raster: xr.DataArray, stitch: pw.Stitch, edge: str, padding: str | None) -> None:
+    third = raster[:2].astype("float32").drop_attrs() * 0 + np.float32(1 / 3)
+    third[:, 7:19, 30:50] = np.nan
+    made = pw.ApplyToChips(Grids((32, 24), stride=(20, 17), edge=edge), lambda chip: chip, stitch, padding)(third)
+    np.testing.assert_array_equal(made, third)
+
+
 @pytest.mark.parametrize("method", ["majority", "first"])
 def test_a_classifier_makes_the_map_of_the_whole_and_keeps_what_it_says(raster: xr.DataArray, model: Any, method: str) -> None:
     whole, made = model.predict(raster), pw.ApplyToChips(Grids((32, 32)), model, pw.Stitch(method))(raster)
@@ -278,8 +321,10 @@ def test_its_own_halo_is_the_models_or_cannot_be_told() -> None:
         (pw.ApplyToChips(pw.sampling.RandomSampler(8, 3), mean_of_chip), TypeError, "does not tile"),
         (pw.ApplyToChips(Grids(8), object()), TypeError, "neither called nor applied"),
         (pw.ApplyToChips(Grids(8), mean_of_chip, padding="wrap"), GridError, "choose one of reflect"),
+        (pw.ApplyToChips(Grids(8), mean_of_chip, "average"), TypeError, r"is no Stitch: write it as Stitch\('average'\)"),
+        (pw.ApplyToChips(Grids(8), mean_of_chip, pw.Stitch("average", ["a"])), ValueError, "holds no weights"),
     ],
-    ids=["resampled", "dropped", "random", "nothing", "padding"],
+    ids=["resampled", "dropped", "random", "nothing", "padding", "text", "no weights"],
 )
 def test_what_cannot_be_done_is_an_error(raster: xr.DataArray, infer: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):

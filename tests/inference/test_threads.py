@@ -143,7 +143,7 @@ def test_the_threads_of_a_run_use_a_thread_each(recorder: Any, scene: Path, tmp_
 
 def test_the_workers_of_a_cluster_use_a_thread_each(recorder: Any, scene: Path, tmp_path: Path) -> None:
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster,
         Client(cluster),
     ):
         found = run(recorder, scene, tmp_path, n_workers=2, backend="dask")
@@ -156,3 +156,16 @@ def test_a_run_with_one_worker_leaves_it_all_processors(recorder: Any, scene: Pa
     found = run(recorder, scene, tmp_path)
     assert [(record["blas"], record["openmp"], record["GDAL"]) for record in found] == [(3, 3, "2")] * 4
     assert {record["joblib"] for record in found} == {joblib.effective_n_jobs(-1)}
+
+
+@pytest.mark.parametrize("workers", [2, None])
+def test_the_row_workers_of_a_stream_use_a_thread_each_and_one_by_itself_all(
+    recorder: Any, write: Any, values: np.ndarray, tmp_path: Path, workers: int | None
+) -> None:
+    scene = write(np.tile(values, (1, 10, 8)), tiled=True, blockxsize=64, blockysize=64)
+    pw.predict_raster(pw.PixelwiseClassifier(recorder), scene, tmp_path / "map.tif", workers=workers, memory="40MB")
+    found = noted(tmp_path)
+    assert len(found) > 2
+    expected = (1, 1, 1) if workers else (3, 3, joblib.effective_n_jobs(-1))
+    assert {(record["blas"], record["openmp"], record["joblib"]) for record in found} == {expected}
+    assert native("blas") == native("openmp") == {3}

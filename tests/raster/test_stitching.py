@@ -73,14 +73,39 @@ def test_chips_of_one_raster_give_it_back_bit_by_bit(method: str, tiling: Any, d
     np.testing.assert_array_equal(made, whole)
 
 
-@pytest.mark.parametrize("window", ["hann", "tukey", "linear", None])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+@pytest.mark.parametrize("window", ["hann", "tukey", "linear", "array", None])
 @given(tiling=tilings)
-def test_the_average_of_a_constant_is_exact_under_any_window(window: str | None, tiling: Any) -> None:
+def test_the_average_of_a_constant_is_exact_under_any_window(window: str | None, dtype: str, tiling: Any) -> None:
     shape, chip, stride, edge, step, seed = tiling
-    constant = np.random.default_rng(seed).random() * 1e3
+    rng = np.random.default_rng(seed)
+    constant = (rng.random() * 1e3 - 500) if dtype != "int16" else rng.integers(-500, 500)
     windows = windows_of(shape, chip, stride, edge)
-    chips = [np.full((1, height, width), constant) for _, _, height, width in windows.tolist()]
-    assert (stitched(pw.Stitch("average", window), chips, windows, shape, step) == constant).all()
+    chips = [np.full((1, height, width), constant, dtype) for _, _, height, width in windows.tolist()]
+    size = tuple(windows[:, 2:].max(axis=0).tolist())
+    given_window = rng.random(size) + 1e-9 if window == "array" else window
+    made = stitched(pw.Stitch("average", given_window), chips, windows, shape, step)
+    assert (made == np.array(constant, dtype)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((-np.inf, -np.inf, -np.inf), -np.inf),
+        ((np.inf, 3.0, 4.0), np.inf),
+        ((3.0, -np.inf, 4.0), -np.inf),
+        ((np.inf, np.nan, np.inf), np.inf),
+        ((np.inf, -np.inf, 1.0), np.nan),
+    ],
+    ids=str,
+)
+def test_infinite_values_such_as_decibels_of_zero_are_averaged_as_numpy_does(
+    values: tuple[float, ...], expected: float
+) -> None:
+    mean = overlap_of("average", (1, 1, 1), "float32", float("nan"), 3)
+    for layer, value in enumerate(values):
+        mean.add(np.full((1, 1, 1), value, "float32"), (..., slice(0, 1), slice(0, 1)), np.ones((1, 1)), layer)
+    np.testing.assert_equal(mean.take(1)[0].item(), expected)
 
 
 @given(tiling=tilings, gaps=st.floats(0, 0.8))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import rasterio.env
 from tqdm.auto import tqdm
@@ -27,6 +28,7 @@ from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
+from pixelwise.raster.cog import check_compress
 from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache, is_remote
@@ -107,6 +109,8 @@ class CatalogPipeline:
             raise TypeError(f"{type(catalog).__name__} is no GeoCatalog: open_catalog(...) makes one")
         if on_error not in _ON_ERROR:
             raise CatalogError(f"on_error={on_error!r} is not known: choose one of {', '.join(_ON_ERROR)}")
+        if not np.issubdtype(type(n_workers), np.integer) or n_workers == 0:
+            raise CatalogError(f"n_workers={n_workers!r} is no number of workers: pass 1 or more, or -1 for all processors")
         parse_memory(memory)
         self.catalog, self.pipeline = catalog, pipeline
         self.n_workers, self.on_error, self.resume, self.backend = n_workers, on_error, resume, backend
@@ -134,9 +138,10 @@ class CatalogPipeline:
             If scenes failed.
         """
         _check_model(self._model)
+        # Else each scene would fail with it.
+        check_compress(self._writer.compress)
         scenes, paths = list(self.catalog), self._paths()
-        for folder in {path.parent for path in (*paths, self.journal)}:
-            folder.mkdir(parents=True, exist_ok=True)
+        _make_folders([*paths, self.journal])
         clear_staged([*paths, self.journal])
         for path in paths:
             check_destination(path)
@@ -244,7 +249,7 @@ def _split(pipeline: Any) -> tuple[Any, WriteCOG]:
             PixelwiseWarning,
             stacklevel=3,
         )
-    if is_remote(os.fspath(writer.path_template)):
+    if is_remote(str(writer.path_template)):
         raise CatalogError(f"template {writer.path_template!r} leads over a network: write to a local or shared folder")
     steps = [step for step in steps if step is not writer]
     inner = [step for step in steps if isinstance(step, ApplyToChips) and known_halo(step.chip_op) is None]
@@ -263,3 +268,11 @@ def _check_model(model: Any) -> None:
     """Raise an error before any work if a model is not fitted, or cannot be applied."""
     if model is not None and not isinstance(model, ApplyToChips):
         as_raster_model(model, method_of(model))
+
+
+def _make_folders(paths: Sequence[Path]) -> None:
+    for folder in {path.parent for path in paths}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogError(f"folder {folder} cannot be made: {error.strerror}; name one that can be written to") from error

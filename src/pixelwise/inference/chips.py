@@ -194,6 +194,8 @@ class _Run:
             self.windows = self._without_overlap()
         self.step = tile_side(int(self.windows[0, 2]), self.grid.height) if tiled else 1
         stitch = job.stitcher if job.stitcher is not None else Stitch()
+        if not isinstance(stitch, Stitch):
+            raise TypeError(f"stitcher={stitch!r} is no Stitch: write it as Stitch('average')")
         self._stitcher = ChipStitcher(stitch, self.grid, self.windows, self._chip, self.step)
 
     def _cache(self) -> int:

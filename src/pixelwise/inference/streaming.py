@@ -23,6 +23,7 @@ from pixelwise.inference.plan import ChipPlan, plan_chips
 from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import files_read, source_of
 from pixelwise.inference.sightings import Sightings
+from pixelwise.inference.threads import one_thread
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.cog import check_driver
 from pixelwise.raster.io import parse_memory
@@ -149,7 +150,8 @@ def predict_raster(
         kept = KeptChips(maps, paths, _mark(src, files, model, paths, plan, part)) if resume else None
         # The first chip is always made, because it says what the maps are.
         todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
-        chips = stack.enter_context(contextlib.closing(in_order(reader.chip, todo, threads)))
+        read = one_thread()(reader.chip) if threads > 1 else reader.chip
+        chips = stack.enter_context(contextlib.closing(in_order(read, todo, threads)))
         sightings = Sightings(source, model, part.grid.size, complete=len(todo) == len(windows))
         tick = stack.enter_context(_ticker(progress, len(windows), len(windows) - len(todo)))
         for at, chip, ready in chips:

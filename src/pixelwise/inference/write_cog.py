@@ -81,11 +81,11 @@ class WriteCOG(Operator):
         Raises
         ------
         CatalogError
-            If it lacks an entry, or an entry makes no name.
+            If it lacks an entry, or an entry makes no name, or the template cannot be read.
         """
         template = os.fspath(self.path_template)
         parts = []
-        for text, name, how, _ in string.Formatter().parse(template):
+        for text, name, how in _parsed(self.path_template):
             parts.append(text)
             if name is not None:
                 parts.append(_filled(name, how or "", metadata, template))
@@ -93,7 +93,7 @@ class WriteCOG(Operator):
 
     def folder(self) -> Path:
         """Return the folder of all outputs: what of the template holds no name in braces."""
-        fixed = next(iter(string.Formatter().parse(os.fspath(self.path_template))))[0]
+        fixed = next(iter(_parsed(self.path_template)), ("", None, None))[0]
         return Path(fixed).parent if not fixed.endswith("/") else Path(fixed)
 
     def transform(self, X: Any) -> Any:
@@ -122,6 +122,18 @@ class WriteCOG(Operator):
         """Write a raster in plain parts."""
         written: Raster = self.transform(raster)
         return written
+
+
+def _parsed(template: Any) -> list[tuple[str, str | None, str | None]]:
+    """Return the parts of a template: text, and the name and format that stand behind it."""
+    if not isinstance(template, str | os.PathLike):
+        raise TypeError(f"path_template={template!r} is no path: give one such as 'out/{{id}}.tif'")
+    try:
+        return [(text, name, how) for text, name, how, _ in string.Formatter().parse(os.fspath(template))]
+    except ValueError as error:
+        raise CatalogError(
+            f"template {os.fspath(template)!r} cannot be read ({error}): put names in braces, as in {{id}}"
+        ) from error
 
 
 def _filled(name: str, how: str, metadata: Mapping[str, Any], template: str) -> str:

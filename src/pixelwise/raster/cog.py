@@ -13,7 +13,7 @@ from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.overviews import overview_resampling
 from pixelwise.raster.profile import DEFLATE_LEVEL, PREDICTED, is_predicted
 
-__all__ = ["check_driver", "cog_options", "optimise"]
+__all__ = ["check_compress", "check_driver", "cog_options", "optimise"]
 
 _DRIVERS = ("GTiff", "COG")
 #: What the COG driver knows of the methods that GeoTIFF has; the last is none.
@@ -45,6 +45,29 @@ def check_driver(driver: str) -> str:
     return driver
 
 
+def check_compress(compress: str | None) -> str:
+    """Return how a COG is compressed.
+
+    Parameters
+    ----------
+    compress : str or None
+        One of deflate, zstd, lzw, lzma, none; None is none.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    RasterWriteError
+        If the driver does not know it.
+    """
+    method = (compress or "none").lower()
+    if method not in _COMPRESS:
+        raise RasterWriteError(f"compress={compress!r} is not known for COGs: choose one of {', '.join(_COMPRESS)}")
+    return method
+
+
 def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
     """Return how GDAL's COG driver shall write a map.
 
@@ -73,8 +96,7 @@ def cog_options(dtype: str, classes: bool, compress: str) -> dict[str, Any]:
     >>> cog_options("uint8", True, "deflate")["overview_resampling"]
     'nearest'
     """
-    if compress not in _COMPRESS:
-        raise RasterWriteError(f"compress={compress!r} is not known for COGs: choose one of {', '.join(_COMPRESS)}")
+    compress = check_compress(compress)
     options = {
         "blocksize": _BLOCK,
         "compress": compress,

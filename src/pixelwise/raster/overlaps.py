@@ -101,7 +101,10 @@ class _Mean(Overlap):
         weight = np.where(valid, weights, 0.0)
         total += weight
         share = np.divide(weight, total, out=weight, where=valid)
-        # Two infinite values have no difference.
+        endless = np.isinf(mean)
+        if endless.any():
+            # From an infinite mean only the other infinity, or NaN, leads away: other values have no difference to it.
+            valid = valid & ~(endless & (np.isfinite(values) | (values == mean)))
         with np.errstate(invalid="ignore"):
             step = np.subtract(values, mean, out=np.zeros(mean.shape), where=valid)
             step *= share

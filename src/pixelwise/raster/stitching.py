@@ -89,7 +89,10 @@ class Stitch(BaseEstimator):
             if window not in _WINDOWS:
                 raise ValueError(f"window={window!r} is not known: choose one of {', '.join(_WINDOWS)}, or give an array")
             return np.outer(_taper(window, height), _taper(window, width))
-        given = np.asarray(window, dtype=float)
+        try:
+            given = np.asarray(window, dtype=float)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"window={window!r} holds no weights: give an array of one number a pixel") from error
         if given.shape != (height, width):
             raise GridError(f"window has shape {given.shape} and chips have {(height, width)}: give one weight a pixel")
         if not (np.isfinite(given).all() and (given > 0).all()):
