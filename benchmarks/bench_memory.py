@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import joblib
 import numpy as np
 import rasterio
 from rasterio.windows import Window
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -64,49 +67,62 @@ def peak() -> int:
     return int(found[1]) * 1024
 
 
-def measure(model: str, source: str, folder: str, memory: str, workers: str, maps: str, resume: str) -> None:
+def measure(model: str, scene: str, options: str) -> None:
     """Predict one file, in a process of its own, and print growth and time."""
-    loaded = joblib.load(model)
-    loaded.predict(pw.Raster(np.ones((loaded.n_features_in_, 2, 2), "uint16"), pw.Grid(None, rasterio.Affine.identity(), 2, 2)))
+    loaded, asked = joblib.load(model), json.loads(options)
+    # A small model of the kind loads the code of estimator and engine, and takes nothing that the large one would take.
+    small = pw.PixelwiseClassifier(clone(loaded.estimator), engine=asked["engine"])
+    small.fit(np.arange(40.0 * loaded.n_features_in_).reshape(40, -1).astype("float32"), np.arange(40) % 2)
+    small.predict(pw.Raster(np.ones((loaded.n_features_in_, 2, 2), "uint16"), pw.Grid(None, rasterio.Affine.identity(), 2, 2)))
     # Linux forgets the peak so far.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before, start = peak(), time.perf_counter()
-    paths = {method: f"{folder}/{method}.tif" for method in maps.split(",")}
-    predict_raster(loaded, source, paths, memory=memory, workers=int(workers) or None, resume=bool(int(resume)))
+    paths = {method: str(Path(scene).with_name(f"{method}.tif")) for method in asked.pop("maps")}
+    predict_raster(loaded, scene, paths, **asked)
     print(peak() - before, time.perf_counter() - start)
+
+
+def compare(scene: Path, options: argparse.Namespace, rows: np.ndarray, labels: np.ndarray, layout: str) -> None:
+    """Print a line for each model."""
+    folder, bar = scene.parent, parse_memory(options.memory)
+    for name in options.models:
+        model = folder / "model.joblib"
+        joblib.dump(pw.PixelwiseClassifier(MODELS[name]).fit(rows, labels), model)
+        asked = {name: getattr(options, name) for name in ("maps", "memory", "engine", "resume")}
+        call = [str(model), str(scene), json.dumps({**asked, "workers": options.workers or None})]
+        done = subprocess.run([sys.executable, __file__, "--measure", *call], check=True, capture_output=True, text=True)
+        grown, seconds = done.stdout.split()
+        verdict = "within" if int(grown) < bar else "EXCEEDS"
+        told = f"grew by {int(grown) / 1e6:6.1f} MB   {verdict} {bar / 1e6:.0f}   {float(seconds):6.1f} s"
+        print(f"{layout:36} {name:20} {told}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=6000, help="rows and columns of the scene")
+    parser.add_argument("--side", type=int, nargs="+", default=[6000], help="rows and columns of the scenes")
     parser.add_argument("--bands", type=int, default=10)
     parser.add_argument("--memory", default="256MB")
     parser.add_argument("--workers", type=int, default=0, help="0 for the default")
+    parser.add_argument("--engine", default="auto", help="none, or auto for that of pixelwise-fast where it is installed")
     parser.add_argument("--maps", nargs="*", default=["predict"], help="methods, a map of each from one read")
     parser.add_argument("--resume", action="store_true", help="keep chips until the maps are complete")
+    parser.add_argument("--train", type=int, default=1000, help="pixels to fit on: more make larger forests")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--layouts", nargs="*", type=int, default=list(range(len(LAYOUTS))), help=", ".join(LAYOUTS))
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    rows = rng.normal(2000, 600, (1000, options.bands)).astype("float32")
-    labels = np.digitize(rows[:, 0] + rows[:, 1], [3500, 4000, 4500])
-    bar = parse_memory(options.memory)
-    print(f"{options.size} x {options.size} x {options.bands} uint16, memory={options.memory!r}")
-    with tempfile.TemporaryDirectory() as folder:
-        scene, model = Path(folder) / "scene.tif", Path(folder) / "model.joblib"
-        for layout in (list(LAYOUTS)[number] for number in options.layouts):
-            write_scene(scene, options.size, options.bands, LAYOUTS[layout])
-            for name in options.models:
-                joblib.dump(pw.PixelwiseClassifier(MODELS[name]).fit(rows, labels), model)
-                call = [str(model), str(scene), folder, options.memory, str(options.workers)]
-                call += [",".join(options.maps), str(int(options.resume))]
-                done = subprocess.run(
-                    [sys.executable, __file__, "--measure", *call], check=True, capture_output=True, text=True
-                )
-                grown, seconds = done.stdout.split()
-                verdict = "within" if int(grown) < bar else "EXCEEDS"
-                told = f"grew by {int(grown) / 1e6:6.1f} MB   {verdict} {bar / 1e6:.0f}   {float(seconds):6.1f} s"
-                print(f"{layout:36} {name:20} {told}", flush=True)
+    rows = rng.normal(2000, 600, (options.train, options.bands)).astype("float32")
+    labels = np.digitize(rows[:, 0] + rows[:, 1] + rng.normal(0, 300, len(rows)), [3500, 4000, 4500])
+    chosen = ", ".join(
+        f"{name}={getattr(options, name)!r}" for name in ("memory", "workers", "engine", "maps", "resume", "train")
+    )
+    for side, number in itertools.product(options.side, options.layouts):
+        layout = list(LAYOUTS)[number]
+        print(f"{side} x {side} x {options.bands} uint16, {chosen}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            scene = Path(folder) / "scene.tif"
+            write_scene(scene, side, options.bands, LAYOUTS[layout])
+            compare(scene, options, rows, labels, layout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Run all benchmarks one after the other, or those that are named: `tox -e bench -- predict`."""
+"""Run all benchmarks one after the other, or those that are named: `tox -e bench -- predict`.
+
+Some take long; `peers` half an hour and 1.3 GB for the environments of other libraries.
+"""
 
 from __future__ import annotations
 
