@@ -86,7 +86,7 @@ def test_workers_of_a_cluster_draw_the_same_sample(catalog, label) -> None:
     asked = {"sampler": GRID, "n_pixels": 300, "random_state": 1}
     alone = pw.sample_pixels(catalog, FEATURES, label, **asked)
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
         joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60),
     ):
