@@ -36,7 +36,7 @@ class Landsat:
         return values.reshape(*values.shape[:-2], -1)[..., self.X.pixel]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Threads that wait for each other on a busy machine take ten times as long as one."""
     with threadpoolctl.threadpool_limits(1):

@@ -23,7 +23,7 @@ def installed() -> None:
         pytest.skip("the plugin is not there: pip install --no-deps plugins/pixelwise-fast")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Small fits in many threads spend their time waiting for each other."""
     with threadpool_limits(1):

@@ -193,9 +193,10 @@ def _mark(src: Any, files: Any, model: Any, methods: Iterable[str], plan: ChipPl
     place = (part.window.flatten(), shapes, plan.height, plan.width)
     try:
         return fingerprint((__version__, model, tuple(methods), place, source_fingerprint(files)))
-    except pickle.PicklingError as error:
+    except (pickle.PicklingError, TypeError) as error:
         why = "resume=True tells models apart by what they hold"
-        raise ValueError(f"{why}, and {type(model).__name__} cannot be pickled: define its class in a module") from error
+        remedy = "leave out what is open or running, such as files, locks and generators"
+        raise ValueError(f"{why}, and {type(model).__name__} cannot be pickled ({error}): {remedy}") from error
 
 
 @contextlib.contextmanager
