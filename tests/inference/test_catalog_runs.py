@@ -350,7 +350,7 @@ def test_a_scene_is_not_overwritten(catalog: Any, model: Any, folder: Path) -> N
         ({"catalog": "scenes/"}, TypeError, "open_catalog"),
         ({"memory": "much"}, ValueError, "no amount of memory"),
         ({"pipeline": pw.Sequential([pw.WriteCOG("a.tif"), pw.indices.NDVI(0, 1)])}, CatalogError, "at its end"),
-        ({"pipeline": pw.WriteCOG("s3://bucket/{id}.tif")}, CatalogError, "over a network"),
+        ({"pipeline": pw.WriteCOG("https://a.org/{id}.tif")}, RasterWriteError, "cannot be written over its network: name a"),
         ({"pipeline": pw.WriteCOG("{id.tif")}, CatalogError, r"cannot be read \(.*\): put names in braces"),
         ({"pipeline": pw.WriteCOG(None)}, TypeError, "path_template=None is no path"),
         ({"n_workers": 0}, CatalogError, "n_workers=0 is no number of workers: pass 1 or more, or -1"),

@@ -4,10 +4,9 @@ import threading
 from pathlib import Path
 
 import pytest
-import rasterio
 
 from pixelwise.errors import RasterReadError
-from pixelwise.raster.open_files import files_kept_open, is_remote, opened, use_file
+from pixelwise.raster.open_files import files_kept_open, opened, use_file
 
 
 def test_a_file_is_shared_inside_the_block_and_closed_after_it(scene: Path) -> None:
@@ -73,32 +72,3 @@ def test_a_local_file_that_is_not_there_is_tried_once() -> None:
     with pytest.raises(RasterReadError) as error:
         use_file("/nowhere/scene.tif", lambda file: file)
     assert "tried" not in str(error.value)
-
-
-def test_the_options_of_the_user_hold(monkeypatch) -> None:
-    from pixelwise.raster import open_files
-
-    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "9")
-    with rasterio.Env(GDAL_HTTP_RETRY_DELAY="7"), open_files._remote_reading("s3://bucket/scene.tif"):
-        options = rasterio.env.getenv()
-    assert "GDAL_HTTP_MAX_RETRY" not in options
-    assert options["GDAL_HTTP_RETRY_DELAY"] == "7"
-    assert options["GDAL_DISABLE_READDIR_ON_OPEN"] == "EMPTY_DIR"
-
-
-@pytest.mark.parametrize(
-    ("path", "remote"),
-    [
-        ("s3://b/a.tif", True),
-        ("https://example.org/a.tif", True),
-        ("/vsicurl/https://example.org/a.tif", True),
-        ("/vsis3/b/a.tif", True),
-        ("/vsis3_streaming/b/a.tif", True),
-        ("/vsizip/a.zip/a.tif", False),
-        ("/vsimem/a.tif", False),
-        ("file:///a.tif", False),
-        ("a.tif", False),
-    ],
-)
-def test_paths_that_lead_over_a_network_are_known(path: str, remote: bool) -> None:
-    assert is_remote(path) is remote

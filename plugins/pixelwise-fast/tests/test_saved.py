@@ -78,19 +78,19 @@ def test_boosters_saved_and_loaded_predict_the_same(name, training, pixels, tmp_
 KNOWN = {"lightgbm": ["lightgbm.sklearn.LGBMClassifier"], "xgboost": ["xgboost.sklearn.XGBClassifier"]}
 
 
-def _in_a_worker(model: Any, X: np.ndarray) -> tuple[np.ndarray, bool, str]:
-    nodes = model.program_.trees.nodes
-    return model.predict(X), isinstance(nodes, np.memmap), str(getattr(nodes, "filename", ""))
-
-
 def test_processes_share_the_tables_and_tasks_carry_none(training, pixels, tmp_path):
+    # Defined here, so that workers get it by value: they cannot import this module.
+    def in_a_worker(model: Any, X: np.ndarray) -> tuple[np.ndarray, bool, str]:
+        nodes = model.program_.trees.nodes
+        return model.predict(X), isinstance(nodes, np.memmap), str(getattr(nodes, "filename", ""))
+
     model = RandomForestClassifier(80, random_state=0).fit(*training)
     expected = model.predict(pixels[:500])
     compiled = pw.compile_estimator(model, "fast")
     assert compiled.program_.trees.nodes.nbytes > 1e6
     path = pw.save_artifact(compiled, tmp_path / "model.pixelwise")
     for each, place in ((compiled, None), (pw.load_artifact(path), str(path))):
-        work = joblib.Parallel(n_jobs=2)(joblib.delayed(_in_a_worker)(each, pixels[:500]) for _ in range(2))
+        work = joblib.Parallel(n_jobs=2)(joblib.delayed(in_a_worker)(each, pixels[:500]) for _ in range(2))
         for labels, mapped, file in work:
             assert np.array_equal(labels, expected)
             assert mapped

@@ -18,7 +18,7 @@ from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.parquet import is_known, read_frame
 from pixelwise.catalog.stac import is_stac, items_of, row_of
 from pixelwise.errors import CatalogError, PixelwiseWarning
-from pixelwise.raster.open_files import is_remote
+from pixelwise.raster.remote import is_remote
 
 __all__ = ["open_catalog"]
 

@@ -17,7 +17,7 @@ from pixelwise.catalog.parquet import is_known
 from pixelwise.catalog.scene import Scene
 from pixelwise.errors import CatalogError, DependencyMissingError
 from pixelwise.raster.io import opening
-from pixelwise.raster.open_files import is_remote
+from pixelwise.raster.remote import is_remote
 
 if TYPE_CHECKING:
     import pystac

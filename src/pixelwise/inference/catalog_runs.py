@@ -31,7 +31,9 @@ from pixelwise.operators.core import Sequential
 from pixelwise.raster.cog import check_compress
 from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
-from pixelwise.raster.open_files import gdal_cache, is_remote
+from pixelwise.raster.open_files import gdal_cache
+from pixelwise.raster.remote import gdal_path, is_remote
+from pixelwise.raster.uploads import address
 from pixelwise.warned import Gathered
 
 __all__ = ["CatalogPipeline"]
@@ -70,7 +72,8 @@ class CatalogPipeline:
         at ``RAY_ADDRESS``, or else on this machine), or one that was registered. None takes that of ``joblib.parallel_config``,
         else loky.
     journal : path or None, default=None
-        The journal, a file of SQLite; None takes ``pixelwise-journal.sqlite`` in the folder of the template.
+        The journal, a local file of SQLite; None takes ``pixelwise-journal.sqlite`` in the folder of the template, or in the
+        working directory if that one is in object storage.
     memory : str or int, default="512MB"
         Most memory that a worker takes for a scene, beyond the model.
     progress : bool, default=False
@@ -116,7 +119,9 @@ class CatalogPipeline:
         self.n_workers, self.on_error, self.resume, self.backend = n_workers, on_error, resume, backend
         self.memory, self.progress = memory, progress
         self._model, self._writer = _split(pipeline)
-        self.journal = Path(journal) if journal is not None else self._writer.folder() / "pixelwise-journal.sqlite"
+        folder = self._writer.folder()
+        beside = Path() if is_remote(str(folder)) else folder
+        self.journal = Path(journal) if journal is not None else beside / "pixelwise-journal.sqlite"
 
     def run(self) -> GeoCatalog:
         """Apply the pipeline to all scenes that are not done yet.
@@ -179,16 +184,16 @@ class CatalogPipeline:
         if not len(self.catalog):
             raise CatalogError("the catalog is empty: check what filter or query left of it")
         found: dict[Path, str] = {}
-        sources = {os.path.realpath(name) for uri in self.catalog.frame["uri"] for name in files_of(uri)}
+        sources = {os.path.realpath(gdal_path(name)) for uri in self.catalog.frame["uri"] for name in files_of(uri)}
         for scene in self.catalog:
             path = self._writer.path_for(scene.metadata).absolute()
             if path in found:
                 raise CatalogError(
-                    f"scenes {found[path]} and {scene.id} would both be written to {path}: let the template name what tells "
-                    "them apart, such as {id}"
+                    f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: let the template name what "
+                    "tells them apart, such as {id}"
                 )
             if os.path.realpath(path) in sources:
-                raise CatalogError(f"{path} is a file of the catalog: write the maps to another folder")
+                raise CatalogError(f"{address(path)} is a file of the catalog: write the maps to another folder")
             found[path] = scene.id
         return list(found)
 
@@ -230,7 +235,8 @@ class CatalogPipeline:
             return GeoCatalog(frame.iloc[:0], failed)
         told = frame.iloc[kept].drop(columns=[name for name in FACTS if name in frame.columns])
         told = told.assign(
-            uri=[entries[number].path for number in kept], source_uri=[self.catalog[number].source_uri for number in kept]
+            uri=[address(Path(entries[number].path)) for number in kept],
+            source_uri=[self.catalog[number].source_uri for number in kept],
         )
         made = open_catalog(told, progress=False)
         return GeoCatalog(made.frame, {**made.unreadable, **failed})
@@ -249,8 +255,6 @@ def _split(pipeline: Any) -> tuple[Any, WriteCOG]:
             PixelwiseWarning,
             stacklevel=3,
         )
-    if is_remote(str(writer.path_template)):
-        raise CatalogError(f"template {writer.path_template!r} leads over a network: write to a local or shared folder")
     steps = [step for step in steps if step is not writer]
     inner = [step for step in steps if isinstance(step, ApplyToChips) and known_halo(step.chip_op) is None]
     if inner and len(steps) > 1:
@@ -271,7 +275,7 @@ def _check_model(model: Any) -> None:
 
 
 def _make_folders(paths: Sequence[Path]) -> None:
-    for folder in {path.parent for path in paths}:
+    for folder in {path.parent for path in paths if not is_remote(str(path))}:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

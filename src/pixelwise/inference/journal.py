@@ -12,6 +12,7 @@ from typing import Self
 import pandas as pd
 
 from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.raster.uploads import size_of
 
 __all__ = ["Entry", "Journal"]
 
@@ -115,8 +116,7 @@ class Journal:
         """
         asked = "SELECT size FROM scenes WHERE path = ? AND state = 'done' AND pipeline = ? AND source = ?"
         found = self._base.execute(asked, (entry.path, entry.pipeline, entry.source)).fetchone()
-        path = Path(entry.path)
-        return found is not None and path.is_file() and path.stat().st_size == found[0]
+        return found is not None and size_of(Path(entry.path)) == found[0]
 
     def frame(self) -> pd.DataFrame:
         """Return all entries, in the order of their outputs.

@@ -15,6 +15,8 @@ from pixelwise.errors import RasterWriteError
 from pixelwise.inference.outputs import Maps
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import clear_staged
+from pixelwise.raster.remote import is_remote
+from pixelwise.raster.uploads import address
 
 __all__ = ["KeptChips", "forget_chips"]
 
@@ -41,7 +43,11 @@ class KeptChips:
     """
 
     def __init__(self, maps: Maps, paths: Mapping[str, Path], mark: str) -> None:
-        self._maps, self._paths, self._folder = maps, paths, _folder_of(next(iter(paths.values())))
+        first = next(iter(paths.values()))
+        if is_remote(str(first)):
+            why = f"resume=True keeps chips beside {address(first)}, where they would be uploaded one by one"
+            raise RasterWriteError(f"{why}: write to a local file, or pass resume=False")
+        self._maps, self._paths, self._folder = maps, paths, _folder_of(first)
         self._examples: dict[str, Raster] = {}
         known = self._folder / "mark"
         with self._writing():

@@ -13,6 +13,8 @@ from pixelwise.errors import RasterWriteError
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import check_destination, put_in_place
 from pixelwise.raster.grid import Grid
+from pixelwise.raster.remote import gdal_path
+from pixelwise.raster.uploads import address
 from pixelwise.raster.write import RasterWriter
 
 __all__ = ["Maps", "destinations", "refuse_sources"]
@@ -77,8 +79,9 @@ def refuse_sources(paths: Mapping[str, Path], sources: Any) -> None:
     """
     for source in sources:
         for path in paths.values():
-            if path.exists() and Path(source).exists() and path.samefile(source):
-                raise RasterWriteError(f"{path} is what is read: name another file for the map")
+            same = path.exists() and Path(source).exists() and path.samefile(source)
+            if same or gdal_path(source) == str(path):
+                raise RasterWriteError(f"{address(path)} is what is read: name another file for the map")
 
 
 class Maps:

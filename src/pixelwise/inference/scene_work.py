@@ -21,6 +21,7 @@ from pixelwise.inference.models import method_of
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.inference.threads import one_thread
 from pixelwise.inference.write_cog import WriteCOG
+from pixelwise.raster.uploads import size_of
 from pixelwise.raster.write import write_raster
 from pixelwise.warned import gather_warnings
 
@@ -94,7 +95,7 @@ def work_on(task: SceneTask) -> Entry:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             continue
         took = time.perf_counter() - start
-        return replace(task.entry, size=Path(task.entry.path).stat().st_size, seconds=took, warned=warned)
+        return replace(task.entry, size=size_of(Path(task.entry.path)), seconds=took, warned=warned)
     return replace(task.entry, reason=reason, seconds=time.perf_counter() - start)
 
 

@@ -65,8 +65,9 @@ def predict_raster(
         What to read: a file or URL; the file of each band, brought to the finest grid among them; the files of a mosaic, on the
         same pixels; a DataArray, which may be lazy. Files are read ahead in a thread of its own.
     dst : path, or mapping of str to path
-        GeoTIFF to write; or one for each of several methods, such as ``{"predict": "map.tif", "predict_proba": "p.tif"}``: then
-        each chip is read once, and steps in front of the last one of a Pipeline are applied once.
+        GeoTIFF to write, which is uploaded in the end if it is in ``s3://`` or ``gs://``; or one for each of several methods,
+        such as ``{"predict": "map.tif", "predict_proba": "p.tif"}``: then each chip is read once, and steps in front of the
+        last one of a Pipeline are applied once.
     memory : str or int, default="512MB"
         Most memory to take beyond the model, as text with a unit or in bytes.
     method : str, default="predict"
@@ -99,7 +100,7 @@ def predict_raster(
     Returns
     -------
     pathlib.Path, or dict of str to pathlib.Path
-        The destination, or that of each method.
+        The destination, or that of each method; in object storage as GDAL names it, such as ``/vsis3/bucket/map.tif``.
 
     Raises
     ------

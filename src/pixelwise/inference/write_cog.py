@@ -15,6 +15,8 @@ from pixelwise.errors import CatalogError
 from pixelwise.operators.base import Operator
 from pixelwise.raster.carriers import Raster, is_raster
 from pixelwise.raster.metadata import metadata_of
+from pixelwise.raster.remote import is_remote
+from pixelwise.raster.uploads import as_place
 from pixelwise.raster.write import write_raster
 
 __all__ = ["WriteCOG"]
@@ -32,8 +34,9 @@ class WriteCOG(Operator):
     Parameters
     ----------
     path_template : str or path
-        Such as ``"out/{tile}.tif"``. Names in braces are entries of the metadata, among them ``id`` and ``datetime``; dates
-        take a format, as in ``{datetime:%Y%m%d}``. Slashes in values become ``_``. Folders are made.
+        Such as ``"out/{tile}.tif"`` or ``"s3://bucket/{tile}.tif"``. Names in braces are entries of the metadata, among them
+        ``id`` and ``datetime``; dates take a format, as in ``{datetime:%Y%m%d}``. Slashes in values become ``_``. Folders are
+        made; in object storage the file is uploaded when it is whole.
     compress : str or None, default="deflate"
         One of deflate, zstd, lzw, lzma, none.
     colors : mapping of (str or int) to str, or None, default=None
@@ -77,6 +80,7 @@ class WriteCOG(Operator):
         Returns
         -------
         pathlib.Path
+            In object storage as GDAL names it, such as ``/vsis3/bucket/a.tif``.
 
         Raises
         ------
@@ -89,12 +93,12 @@ class WriteCOG(Operator):
             parts.append(text)
             if name is not None:
                 parts.append(_filled(name, how or "", metadata, template))
-        return Path("".join(parts))
+        return as_place("".join(parts))
 
     def folder(self) -> Path:
         """Return the folder of all outputs: what of the template holds no name in braces."""
         fixed = next(iter(_parsed(self.path_template)), ("", None, None))[0]
-        return Path(fixed).parent if not fixed.endswith("/") else Path(fixed)
+        return as_place(fixed).parent if not fixed.endswith("/") else as_place(fixed)
 
     def transform(self, X: Any) -> Any:
         """Write a raster.
@@ -114,7 +118,8 @@ class WriteCOG(Operator):
                 f"WriteCOG writes rasters and not {type(X).__name__}: put it behind the model, and apply that to one"
             )
         path = self.path_for(metadata_of(X))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_remote(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
         write_raster(X, path, compress=self.compress, colors=self.colors, driver="COG")
         return X
 

@@ -15,6 +15,8 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
+from pixelwise.raster.remote import is_remote
+from pixelwise.raster.uploads import address, as_place, remove, upload
 
 __all__ = ["check_destination", "check_tiles", "clear_staged", "put_in_place", "staged", "tile_side"]
 
@@ -27,7 +29,7 @@ def check_destination(path: Any) -> Path:
     Parameters
     ----------
     path : path
-        Name of a file, ending in .tif or .tiff, in a folder that exists.
+        Name of a file, ending in .tif or .tiff, in a folder that exists, or in object storage (s3:// or gs://).
 
     Returns
     -------
@@ -38,13 +40,13 @@ def check_destination(path: Any) -> Path:
     RasterWriteError
         If it cannot.
     """
-    place = Path(path)
+    place = as_place(path)
     if place.is_dir():
         raise RasterWriteError(f"{place} is a folder: name a file in it, such as {place / 'map.tif'}")
     if place.suffix.lower() not in _SUFFIXES:
         found = place.suffix or "no suffix"
         raise RasterWriteError(f"{place} has {found}, and pixelwise writes GeoTIFF: name it {place.stem}.tif")
-    if not place.parent.is_dir():
+    if not place.parent.is_dir() and not is_remote(str(place)):
         raise RasterWriteError(f"folder {place.parent} of {place.name} is missing: make it first")
     return place
 
@@ -54,7 +56,7 @@ def staged(path: Path) -> Iterator[Path]:
     """Give a hidden folder beside `path` to write in; it is gone at the end, with whatever was not moved out.
 
     A folder, because a file's companions then need no care of their own; beside it, because only a move within one file system
-    is atomic.
+    is atomic. For object storage it is one for temporary files.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ def staged(path: Path) -> Iterator[Path]:
     ...     folder.parent, folder.name.startswith(".map.tif.")
     (PosixPath('.'), True)
     """
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    beside = None if is_remote(str(path)) else path.parent
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=beside) as folder:
         yield Path(folder)
 
 
@@ -130,12 +133,12 @@ def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
     ----------
     moves : sequence of (pathlib.Path, pathlib.Path)
         What was made, in hidden folders beside their destinations, and these. Where nothing was made, what has that name is
-        removed.
+        removed. Files in object storage come after all others, and are not taken back where one of them cannot be written.
 
     Raises
     ------
     RasterWriteError
-        If one cannot be replaced; then all are as they were.
+        If one cannot be replaced; then all local ones are as they were.
 
     Examples
     --------
@@ -149,11 +152,13 @@ def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
     ...     place.read_text(), made.exists()
     ('new', False)
     """
+    local = [move for move in moves if not is_remote(str(move[1]))]
     with contextlib.ExitStack() as undo:
-        for number, (made, place) in enumerate(moves, 1):
+        for number, (made, place) in enumerate(local, 1):
+            # The last one of all needs no way back: it is replaced, or it is not.
+            last = number == len(moves)
             try:
-                # The last one needs no way back: it is replaced, or it is not.
-                kept = _kept(place, made) if place.exists() and number < len(moves) else None
+                kept = _kept(place, made) if place.exists() and not last else None
                 if made.exists():
                     made.replace(place)
                 else:
@@ -161,9 +166,23 @@ def put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
             except OSError as error:
                 why = f"{place} cannot be replaced: {error.strerror}; close the programs that have it open"
                 raise RasterWriteError(why) from error
-            if number < len(moves):
+            if not last:
                 undo.callback(_put_back, kept, place)
+        for made, place in moves:
+            if is_remote(str(place)):
+                _put_over_network(made, place)
         undo.pop_all()
+
+
+def _put_over_network(made: Path, place: Path) -> None:
+    try:
+        if made.exists():
+            upload(made, place)
+        else:
+            remove(place)
+    except OSError as error:
+        why = f"{address(place)} cannot be written: {error.strerror}; check the bucket and what you may do there"
+        raise RasterWriteError(why) from error
 
 
 def _kept(place: Path, made: Path) -> Path:

@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from pixelwise.errors import GridError, MemoryBudgetError, RasterReadError
 from pixelwise.raster.carriers import EXTREME, Raster, unwrap
 from pixelwise.raster.grid import Grid
+from pixelwise.raster.remote import remote_reading
 
 __all__ = ["ArraySource", "RasterFile", "as_nan", "open_source", "opening", "parse_memory"]
 
@@ -103,7 +104,7 @@ class RasterFile:
     def __init__(self, source: Any) -> None:
         self._owned = isinstance(source, str | os.PathLike)
         self.path = os.fspath(source) if self._owned else source.name
-        with opening(f"raster {self.path}"):
+        with opening(f"raster {self.path}"), remote_reading(self.path if self._owned else ""):
             self._file = rasterio.open(source) if self._owned else source
         try:
             self._describe()

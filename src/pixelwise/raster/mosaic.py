@@ -20,7 +20,7 @@ from pixelwise.errors import CRSError, FillValueError, GridError, RasterWriteErr
 from pixelwise.raster.destination import staged
 from pixelwise.raster.grid import Grid, crs_name, transform_xy
 from pixelwise.raster.mosaic_tiles import MosaicTile, common_bands, read_tiles
-from pixelwise.raster.open_files import gdal_path, is_remote
+from pixelwise.raster.remote import gdal_path, is_remote
 
 __all__ = ["virtual_raster", "write_mosaic"]
 

@@ -3,83 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager as Context
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import rasterio
-from rasterio.env import get_gdal_config, getenv, hasenv, set_gdal_config
+from rasterio.env import get_gdal_config, set_gdal_config
 
 from pixelwise.errors import RasterReadError
 from pixelwise.raster.io import RasterFile
+from pixelwise.raster.remote import gdal_path, is_remote, remote_reading
 
-__all__ = ["files_kept_open", "gdal_cache", "gdal_path", "is_remote", "opened", "use_file"]
+__all__ = ["files_kept_open", "gdal_cache", "opened", "use_file"]
 
-#: What GDAL shall do with remote files, unless the user has said otherwise: no listing of a bucket for files beside the one
-#: that is opened, and a few more tries where a server is busy.
-_REMOTE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_HTTP_MAX_RETRY": "3", "GDAL_HTTP_RETRY_DELAY": "0.5"}
 #: How often a remote file is read in all before it is given up, and seconds before the second time, which double with each.
 _TRIES, _PAUSE = 3, 0.5
 _KEPT = threading.local()
 _Result = TypeVar("_Result")
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path leads over a network.
-
-    Parameters
-    ----------
-    path : str
-        A path or URL as GDAL takes it.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> from pixelwise.raster.open_files import is_remote
-    >>> is_remote("s3://bucket/scene.tif"), is_remote("/data/scene.tif"), is_remote("/vsizip/scenes.zip/a.tif")
-    (True, False, False)
-    """
-    return bool(re.match(r"(?!file:)\w+://|/vsi(s3|gs|az|adls|oss|swift|curl|webhdfs)\w*/", path))
-
-
-def gdal_path(path: str) -> str:
-    """Return a path or URL as GDAL writes it down in its own files.
-
-    Parameters
-    ----------
-    path : str
-        Such as ``s3://bucket/scene.tif``.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from pixelwise.raster.open_files import gdal_path
-    >>> gdal_path("s3://bucket/scene.tif"), gdal_path("https://a.org/scene.tif"), gdal_path("/data/scene.tif")
-    ('/vsis3/bucket/scene.tif', '/vsicurl/https://a.org/scene.tif', '/data/scene.tif')
-    """
-    return re.sub(r"^(https?://)", r"/vsicurl/\1", re.sub(r"^(s3|gs|az)://", r"/vsi\1/", path))
-
-
-def _remote_reading(path: str, **more: str) -> Context[Any]:
-    """Return the context in which a file is read: GDAL's options for networks, or nothing for a local file."""
-    if not is_remote(path):
-        return nullcontext()
-    set_already = {*os.environ, *(getenv() if hasenv() else ())}
-    options = {key: value for key, value in _REMOTE.items() if key not in set_already} | more
-    # Without its defaults an environment of rasterio's own would hide those that it has for files.
-    env: Context[Any] = rasterio.Env(**options) if hasenv() else rasterio.Env.from_defaults(**options)
-    return env
 
 
 @contextmanager
@@ -172,7 +115,7 @@ def opened(path: Any) -> Iterator[RasterFile]:
     """
     path = os.fspath(path)
     files = getattr(_KEPT, "files", None)
-    with _remote_reading(path):
+    with remote_reading(path):
         if files is None:
             with RasterFile(path) as file:
                 yield file
@@ -237,5 +180,5 @@ def _forget(path: str) -> None:
     """Make GDAL forget what it has of a remote file: half an answer stays in its cache as if it were the whole."""
     url = gdal_path(path)
     # The cache is emptied when a file is closed that was opened with this option.
-    with _remote_reading(path, CPL_VSIL_CURL_NON_CACHED=url), suppress(RasterReadError):
+    with remote_reading(path, CPL_VSIL_CURL_NON_CACHED=url), suppress(RasterReadError):
         RasterFile(path).close()

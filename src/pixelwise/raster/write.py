@@ -320,7 +320,7 @@ def write_raster(
     raster : raster of any carrier
         Shape (band, y, x) or (y, x); of a time axis each band and date becomes a band, such as ``B04_2018-01``.
     path : path
-        Destination, .tif or .tiff; an existing file is replaced at the end.
+        Destination, .tif or .tiff, also in ``s3://`` or ``gs://``; an existing file is replaced at the end.
     compress : str or None, default="deflate"
         One of deflate, zstd, lzw, lzma, packbits, none.
     colors : mapping of (str or int) to str, or None, default=None
