@@ -91,6 +91,9 @@ def test_operators_and_threads_need_more_memory(sized: Any) -> None:
     with sized(512, 512, **TILES) as file:
         alone = plan_chips(file, forest, 999 * MB).needed
         assert plan_chips(file, RandomForestClassifier(n_jobs=8), 999 * MB).needed > alone
+        # Of several workers each predicts in one thread.
+        several = [plan_chips(file, RandomForestClassifier(n_jobs=jobs), 999 * MB, workers=2).needed for jobs in (1, 8)]
+        assert several[0] == several[1]
         assert plan_chips(file, make_pipeline(ndvi, forest), 999 * MB).needed > alone
 
 

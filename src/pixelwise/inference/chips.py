@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from rasterio.windows import Window
 
 from pixelwise.catalog.samplers import as_size
 from pixelwise.catalog.scene import Scene
-from pixelwise.errors import GridError, PixelwiseWarning, RasterWriteError
+from pixelwise.errors import GridError, PixelwiseWarning
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.models import as_raster_model, method_of
+from pixelwise.inference.outputs import refuse_sources
 from pixelwise.inference.padding import padded
 from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import SceneSource, source_of
@@ -106,7 +107,10 @@ class ApplyToChips(Operator):
             )
         return halo
 
-    def __call__(self, *rasters: Any, dst: Any = None, **options: Any) -> Any:
+    def __call__(
+        self, *rasters: Any, dst: Any = None, compress: str | None = "deflate", colors: Mapping[Any, str] | None = None,
+        driver: str = "GTiff", overviews: bool | Sequence[int] = False,
+    ) -> Any:  # fmt: skip
         """Apply the model to a raster.
 
         Parameters
@@ -115,8 +119,14 @@ class ApplyToChips(Operator):
             One of them.
         dst : path or None, default=None
             GeoTIFF to write; None returns the raster.
-        **options : dict
-            ``compress``, ``colors``, ``driver`` and ``overviews``, as for `write_raster`.
+        compress : str or None, default="deflate"
+            As for `write_raster`, as are all that follow; they are for files.
+        colors : mapping of (str or int) to str, or None, default=None
+            Colours of classes.
+        driver : {"GTiff", "COG"}, default="GTiff"
+            Kind of file.
+        overviews : bool or sequence of int, default=False
+            Overviews of a GeoTIFF.
 
         Returns
         -------
@@ -126,6 +136,7 @@ class ApplyToChips(Operator):
         if dst is None or any(isinstance(raster, Node) for raster in rasters):
             return super().__call__(*rasters)
         (scene,) = rasters
+        options = {"compress": compress, "colors": colors, "driver": driver, "overviews": overviews}
         return self._to_file(scene, check_destination(dst), options)
 
     def transform(self, X: Any) -> Any:
@@ -161,8 +172,7 @@ class ApplyToChips(Operator):
     def _to_file(self, scene: Any, path: Path, options: dict[str, Any]) -> Path:
         with contextlib.ExitStack() as stack:
             run = stack.enter_context(contextlib.closing(_Run(self, scene, tiled=True)))
-            if path.exists() and Path(run.path).exists() and path.samefile(run.path):
-                raise RasterWriteError(f"{path} is what is read: name another file for the result")
+            refuse_sources({method_of(self.chip_op): path}, [run.path])
             writer: RasterWriter | None = None
             for window, values in run.strips():
                 if writer is None:

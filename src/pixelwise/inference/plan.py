@@ -154,7 +154,8 @@ class _Stages:
         jobs = getattr(final_step(model), "n_jobs", None) or getattr(
             getattr(final_step(model), "estimator", None), "n_jobs", None
         )
-        self.threads = int(effective_n_jobs(jobs))
+        # Of several workers each predicts in one thread.
+        self.threads = int(effective_n_jobs(jobs)) if workers == 1 else 1
         self.mask = 2 if getattr(source, "has_mask", False) else 0
         self.block = source.block_shape[0] * source.block_shape[1] * self.bands * self.item
 
