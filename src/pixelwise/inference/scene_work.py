@@ -14,6 +14,7 @@ import joblib
 import rasterio
 
 from pixelwise.catalog.scene import Scene
+from pixelwise.heap import heap_kept
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.journal import Entry
@@ -105,6 +106,7 @@ def _make_map(task: SceneTask) -> None:
     options: dict[str, Any] = {"compress": writer.compress, "colors": writer.colors, "driver": "COG"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(rasterio.Env(**task.env))
+        stack.enter_context(heap_kept())
         if not task.alone:
             stack.enter_context(one_thread())
         if model is None:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from pixelwise.catalog.facts import files_of
 from pixelwise.errors import GridError
+from pixelwise.heap import heap_kept
 from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
 from pixelwise.inference.kept_chips import KeptChips, forget_chips
 from pixelwise.inference.models import as_raster_model, calls_of, with_engine
@@ -142,6 +143,7 @@ def predict_raster(
         part = part_of(source.grid, window, geometry)
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
+        stack.enter_context(heap_kept())
         ahead = (front, calls) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
         tile = plan.tile(part.grid.shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pixelwise.heap import heap_kept
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
 
@@ -50,7 +51,8 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int =
     def compute(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
         """Return what the function makes of one chunk."""
         row, col = (int(start[number]) - (halo if number else 0) for start, number in zip(starts, block_id[-2:], strict=True))
-        result: np.ndarray = function(chip(block, raster.grid.window(row, col, *block.shape[-2:]))).cube
+        with heap_kept():
+            result: np.ndarray = function(chip(block, raster.grid.window(row, col, *block.shape[-2:]))).cube
         return result
 
     chunks = (*((size,) for size in sample.cube.shape[:-2]), *wide.chunks[-2:])
