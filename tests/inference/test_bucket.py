@@ -119,8 +119,15 @@ def test_what_stood_beside_an_older_map_goes_with_it(bucket: str, model: Any) ->
 def test_an_error_uploads_nothing(bucket: str, model: Any, tmp_path: Path) -> None:
     local = tmp_path / "map.tif"
     local.write_text("as it was")
-    with pytest.raises(RasterWriteError, match=r"s3://none/p\.tif cannot be written: .*bucket.*; check the bucket and what"):
-        pw.predict_raster(model, f"{bucket}/scene.tif", {"predict": local, "predict_proba": "s3://none/p.tif"})
+    boto3.client("s3").create_bucket(Bucket="brief")
+
+    def remove(done: int, total: int) -> None:
+        boto3.client("s3").delete_bucket(Bucket="brief")
+
+    with pytest.raises(RasterWriteError, match=r"s3://brief/p\.tif cannot be written: .*bucket.*; check the bucket and what"):
+        pw.predict_raster(
+            model, f"{bucket}/scene.tif", {"predict": local, "predict_proba": "s3://brief/p.tif"}, progress=remove
+        )
     assert local.read_text() == "as it was"
     assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
 
@@ -136,11 +143,12 @@ def test_an_error_uploads_nothing(bucket: str, model: Any, tmp_path: Path) -> No
     ("dst", "options", "says"),
     [
         ("https://a.org/map.tif", {}, "cannot be written over its network: name a file, or one in s3:// or gs://"),
+        ("s3://none/map.tif", {}, "s3://none is not there: make the bucket first, or check its name"),
         ("s3://maps/map.png", {}, r"has \.png, and pixelwise writes GeoTIFF"),
         ("s3://maps/scene.tif", {}, r"s3://maps/scene\.tif is what is read: name another file"),
         ("s3://maps/map.tif", {"resume": True}, "keeps chips beside s3://maps/map.tif, .*: write to a local file"),
     ],
-    ids=["https", "png", "source", "resume"],
+    ids=["https", "bucket", "png", "source", "resume"],
 )
 def test_places_that_cannot_be_written_are_told(bucket: str, model: Any, dst: str, options: Any, says: str) -> None:
     with pytest.raises(RasterWriteError, match=says):

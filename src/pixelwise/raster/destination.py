@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 
 from pixelwise.errors import RasterWriteError
 from pixelwise.raster.remote import is_remote
-from pixelwise.raster.uploads import address, as_place, remove, upload
+from pixelwise.raster.uploads import address, as_place, check_storage, remove, upload
 
 __all__ = ["check_destination", "check_tiles", "clear_staged", "put_in_place", "staged", "tile_side"]
 
@@ -46,7 +46,9 @@ def check_destination(path: Any) -> Path:
     if place.suffix.lower() not in _SUFFIXES:
         found = place.suffix or "no suffix"
         raise RasterWriteError(f"{place} has {found}, and pixelwise writes GeoTIFF: name it {place.stem}.tif")
-    if not place.parent.is_dir() and not is_remote(str(place)):
+    if is_remote(str(place)):
+        check_storage(place)
+    elif not place.parent.is_dir():
         raise RasterWriteError(f"folder {place.parent} of {place.name} is missing: make it first")
     return place
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from pixelwise.errors import DependencyMissingError, RasterWriteError
 from pixelwise.raster.remote import gdal_path, is_remote
 
-__all__ = ["address", "as_place", "remove", "size_of", "upload"]
+__all__ = ["address", "as_place", "check_storage", "remove", "size_of", "upload"]
 
 _WRITTEN = re.compile(r"/vsi(s3|gs)/")
 
@@ -66,6 +67,40 @@ def address(place: Path) -> str:
     ('s3://bucket/map.tif', 'map.tif')
     """
     return _WRITTEN.sub(r"\1://", str(place))
+
+
+def check_storage(place: Path) -> None:
+    """Look before any work whether there is the bucket that a file shall be uploaded to, and pyarrow.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+        From `as_place`.
+
+    Raises
+    ------
+    RasterWriteError
+        If it is not there, or does not answer.
+    DependencyMissingError
+        If pyarrow is not installed.
+    """
+    scheme, _, name = address(place).partition("://")
+    _check_bucket(f"{scheme}://{name.partition('/')[0]}")
+
+
+@functools.lru_cache(maxsize=32)
+def _check_bucket(bucket: str) -> None:
+    storage, name = _storage(as_place(f"{bucket}/"))
+    try:
+        with _one_line():
+            found = storage.get_file_info(name.rstrip("/"))
+    except OSError as error:
+        # Who may write to a folder need not be allowed to look at the bucket.
+        if "ACCESS_DENIED" in str(error):
+            return
+        raise RasterWriteError(f"{bucket} does not answer: {error.strerror}; check the network and the address") from error
+    if found.type.name == "NotFound":
+        raise RasterWriteError(f"{bucket} is not there: make the bucket first, or check its name and AWS_ENDPOINT_URL")
 
 
 def upload(made: Path, place: Path) -> None:
