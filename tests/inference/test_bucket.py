@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio.shutil
+from joblib.externals.loky import get_reusable_executor
 from sklearn.linear_model import LogisticRegression
 
 import pixelwise as pw
@@ -36,6 +37,8 @@ def bucket(example: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     place = f"127.0.0.1:{server.port}"
+    # Workers that began earlier do not know the variables.
+    get_reusable_executor().shutdown(wait=True)
     with pytest.MonkeyPatch.context() as patch:
         for key, value in {
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",

@@ -338,6 +338,17 @@ def test_values_of_a_template_do_not_lead_elsewhere(catalog: Any) -> None:
         writer.path_for({"tile": "..", "datetime": pd.Timestamp("2024-06-01")})
 
 
+def test_workers_that_began_in_another_folder_find_relative_names(
+    catalog: Any, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(number) for number in range(4))
+    uris = list(catalog.frame["uri"])
+    monkeypatch.chdir(tmp_path)
+    relative = pw.GeoCatalog(catalog.frame.assign(uri=[os.path.relpath(uri) for uri in uris]))
+    pw.CatalogPipeline(relative, pw.Sequential([model, pw.WriteCOG("here/{id}.tif")]), n_workers=2, journal="j.sqlite").run()
+    assert len(list((tmp_path / "here").glob("*.tif"))) == len(uris)
+
+
 def test_a_scene_is_not_overwritten(catalog: Any, model: Any, folder: Path) -> None:
     with pytest.raises(CatalogError, match="is a file of the catalog"):
         pw.CatalogPipeline(catalog, pw.Sequential([model, to(folder, "{id}.tif")])).run()

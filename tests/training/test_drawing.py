@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import geopandas as gpd
@@ -80,6 +81,18 @@ def test_workers_do_not_change_the_sample(catalog, label, sampler) -> None:
     asked = {"sampler": sampler, "n_pixels": 300, "random_state": 1}
     alone = pw.sample_pixels(catalog, FEATURES, label, **asked, n_jobs=1)
     assert same(alone, pw.sample_pixels(catalog, FEATURES, label, **asked, n_jobs=2))
+
+
+def test_workers_that_began_elsewhere_read_relative_names(
+    catalog, label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"sampler": GRID, "n_pixels": 300, "random_state": 1}
+    X, y = pw.sample_pixels(catalog, FEATURES, label, **asked, n_jobs=2)
+    monkeypatch.chdir(tmp_path)
+    frame = catalog.frame.assign(**{name: list(map(os.path.relpath, catalog.frame[name])) for name in ("uri", "label_uri")})
+    Z, z = pw.sample_pixels(pw.GeoCatalog(frame), FEATURES, label, **asked, n_jobs=2)
+    assert np.array_equal(X, Z)
+    assert np.array_equal(y, z)
 
 
 def test_workers_of_a_cluster_draw_the_same_sample(catalog, label) -> None:

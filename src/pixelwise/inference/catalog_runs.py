@@ -12,7 +12,6 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import rasterio.env
 from tqdm.auto import tqdm
 
 from pixelwise.catalog.facts import FACTS, files_of
@@ -33,6 +32,7 @@ from pixelwise.raster.destination import check_destination, clear_staged, staged
 from pixelwise.raster.io import parse_memory
 from pixelwise.raster.open_files import gdal_cache
 from pixelwise.raster.remote import gdal_path, is_remote
+from pixelwise.raster.surroundings import Surroundings
 from pixelwise.raster.uploads import address
 from pixelwise.warned import Gathered
 
@@ -202,7 +202,7 @@ class CatalogPipeline:
         failed: dict[str, str] = {}
         gathered = Gathered()
         tries = _TRIES if self.on_error == "retry" else 1
-        env = rasterio.env.getenv() if rasterio.env.hasenv() else {}
+        here = Surroundings.now()
         with contextlib.ExitStack() as stack:
             dump = stack.enter_context(staged(self.journal)) / "pipeline"
             # By value, so that functions of a script go along.
@@ -211,7 +211,7 @@ class CatalogPipeline:
             # Threads each put back the limit that another one has set.
             stack.enter_context(gdal_cache(None))
             alone = joblib.effective_n_jobs(self.n_workers) == 1
-            tasks = (SceneTask(scene, entry, str(dump), self.memory, tries, alone, env) for scene, entry in todo)
+            tasks = (SceneTask(scene, entry, str(dump), self.memory, tries, alone, here) for scene, entry in todo)
             parallel = joblib.Parallel(n_jobs=self.n_workers, return_as="generator_unordered", batch_size=1)
             done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
             for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):

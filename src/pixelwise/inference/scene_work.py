@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import joblib
-import rasterio
 
 from pixelwise.catalog.scene import Scene
 from pixelwise.heap import heap_kept
@@ -22,6 +20,7 @@ from pixelwise.inference.models import method_of
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.inference.threads import one_thread
 from pixelwise.inference.write_cog import WriteCOG
+from pixelwise.raster.surroundings import Surroundings
 from pixelwise.raster.uploads import size_of
 from pixelwise.raster.write import write_raster
 from pixelwise.warned import gather_warnings
@@ -50,8 +49,8 @@ class SceneTask:
         How often it is tried in all.
     alone : bool
         Whether no other worker wants the processors.
-    env : mapping
-        GDAL's options of the process that began.
+    surroundings : Surroundings
+        Of the process that began.
     """
 
     scene: Scene
@@ -60,7 +59,7 @@ class SceneTask:
     memory: str | int
     tries: int
     alone: bool
-    env: Mapping[str, Any] = field(default_factory=dict)
+    surroundings: Surroundings
 
 
 @functools.lru_cache(maxsize=1)
@@ -89,7 +88,7 @@ def work_on(task: SceneTask) -> Entry:
         if number:
             time.sleep(_PAUSE * 2 ** (number - 1))
         try:
-            with gather_warnings() as warned:
+            with task.surroundings.entered(), gather_warnings() as warned:
                 _make_map(task)
         except Exception as error:
             # One bad scene is reported, and does not stop the rest.
@@ -105,7 +104,6 @@ def _make_map(task: SceneTask) -> None:
     path = task.entry.path
     options: dict[str, Any] = {"compress": writer.compress, "colors": writer.colors, "driver": "COG"}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(rasterio.Env(**task.env))
         stack.enter_context(heap_kept())
         if not task.alone:
             stack.enter_context(one_thread())

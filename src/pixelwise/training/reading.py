@@ -20,6 +20,7 @@ from pixelwise.catalog.scene import GeoSlice
 from pixelwise.catalog.slices import GeoSlices, by_block
 from pixelwise.errors import CatalogError, PixelwiseError
 from pixelwise.raster.open_files import files_kept_open
+from pixelwise.raster.surroundings import Surroundings
 from pixelwise.training.chips import ChipReader, ChipRows, Draw
 from pixelwise.training.keys import Fresh
 
@@ -143,7 +144,7 @@ def read_chips(
     ChipRows
         One a chip.
     """
-    workers = effective_n_jobs(n_jobs)
+    workers, surroundings = effective_n_jobs(n_jobs), Surroundings.now()
     goes = [order[start : start + _IN_A_GO] for start in range(0, len(order), _IN_A_GO)]
 
     def tasks(go: Any) -> list[tuple[_Task, Draw | None]]:
@@ -162,15 +163,17 @@ def read_chips(
             if workers == 1:
                 results: Any = (_read(reader, tasks([number]), skip) for go in now for number in go)
             else:
-                results = pool(delayed(_read_go)(reader, tasks(go), skip) for go in now)
+                results = pool(delayed(_read_go)(reader, tasks(go), skip, surroundings) for go in now)
             for done in results:
                 yield from done
             bar.update(sum(map(len, now)))
 
 
-def _read_go(reader: ChipReader, tasks: list[tuple[_Task, Draw | None]], skip: bool) -> list[ChipRows]:
+def _read_go(
+    reader: ChipReader, tasks: list[tuple[_Task, Draw | None]], skip: bool, surroundings: Surroundings
+) -> list[ChipRows]:
     try:
-        with files_kept_open():
+        with surroundings.entered(), files_kept_open():
             return _read(reader, tasks, skip)
     except PixelwiseError as error:
         failed = type(error)(str(error), **error.values)
