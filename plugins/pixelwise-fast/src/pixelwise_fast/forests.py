@@ -14,7 +14,7 @@ from pixelwise.errors import EngineError
 from pixelwise_fast.codes import INFINITE, MISSING, FloatScale
 from pixelwise_fast.program import as_table, in_blocks, read_only
 from pixelwise_fast.trees import TreeTable, pack_trees
-from pixelwise_fast.walk import add_values, count_votes, label
+from pixelwise_fast.walk import add_values, label
 
 __all__ = ["ForestProgram", "read"]
 
@@ -163,25 +163,20 @@ class ForestProgram:
         def work(part: slice) -> None:
             """Label some rows."""
             codes, layout = self._codes(X[part])
-            scores = np.zeros((len(labels[part]), width), np.float64 if len(values) else np.int32)
+            scores = np.zeros((len(labels[part]), width))
             label(*self.trees.arrays, codes, layout, values, scores, labels[part])
 
         in_blocks(work, len(X), n_jobs)
         return labels
 
     def _means(self, X: np.ndarray, n_jobs: int | None) -> np.ndarray:
-        means = np.zeros((len(X), self.values.shape[1]))
-        values, offset = read_only(self.values), read_only(np.zeros(len(self.trees), np.int64))
+        means = np.empty((len(X), self.values.shape[1]))
+        values = read_only(self.values)
 
         def work(part: slice) -> None:
             """Average over the trees for some rows."""
             codes, layout = self._codes(X[part])
-            if len(values):
-                add_values(*self.trees.arrays, codes, layout, values, offset, means[part])
-            else:
-                votes = np.zeros(means[part].shape, np.int32)
-                count_votes(*self.trees.arrays, codes, layout, votes)
-                means[part] = votes
+            add_values(*self.trees.arrays, codes, layout, values, means[part])
             means[part] /= len(self.trees)
 
         in_blocks(work, len(X), n_jobs)

@@ -169,8 +169,8 @@ def _pack(nodes, left, right, feature, code, missing_left, weight, n_features, s
         word = (np.uint64(to) << width) | (np.uint64(column) << np.uint64(33)) | (np.uint64(flag) << np.uint64(32))
         nodes[here] = word | (np.uint64(np.int64(code[node])) & low)
     mean, deepest = walked / max(weight[0], 1e-300), depth.max()
-    # To look costs as much as two steps.
-    return -max(deepest, 1) if deepest < mean + 3 else np.int64(max(1.0, 0.7 * mean))
+    # To look costs as much as a step.
+    return -max(deepest, 1) if deepest < mean + 3 else np.int64(max(1.0, mean))
 
 
 @njit(cache=True, nogil=True)
