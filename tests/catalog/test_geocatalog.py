@@ -220,3 +220,10 @@ def test_scenes_without_a_date_or_with_other_bands_do_not_stack(catalog: pw.GeoC
     bands = [("B02", "B04", "B08"), ("B02", "B04"), *[None] * 4]
     with pytest.raises(CatalogError, match="dates of tile 33UUU have different bands"):
         catalog.assign(bands=bands).stack()
+
+
+def test_a_large_group_does_not_spoil_the_share(catalog: pw.GeoCatalog) -> None:
+    many = catalog.take(np.zeros(10, int)).assign(tile=list("AAAAAAAABC"))
+    assert {len(many.split(0.2, max_overlap=1, random_state=seed)[1]) for seed in range(12)} == {2}
+    two = catalog.take(np.zeros(10, int)).assign(tile=list("AAAAAABBBB"))
+    assert {len(two.split(0.1, max_overlap=1, random_state=seed)[1]) for seed in range(6)} == {4}

@@ -225,3 +225,32 @@ def test_features_in_no_scene_or_without_a_crs_are_errors(catalog: pw.GeoCatalog
         pw.sampling.PointSampler(16, fields)(catalog.take([5]))
     with pytest.raises(CRSError, match="the features have no CRS"):
         pw.sampling.PointSampler(16, gpd.read_file(fields).set_crs(None, allow_override=True))(catalog)
+
+
+def test_whole_numbers_that_are_too_large_for_32_bits_stay_what_they_are(catalog: pw.GeoCatalog) -> None:
+    chip = pw.sampling.GridSampler(64)(catalog)[0].load()
+    grid = pw.unwrap(chip).grid
+    points = gpd.points_from_xy(*grid.pixel_xy(np.arange(9)).T, crs=grid.crs.to_wkt())
+    parcels = gpd.GeoDataFrame({"parcel": 3_000_000_000 + np.arange(9)}, geometry=points)
+    found = pw.unwrap(pw.ReadLabel(labels=parcels, column="parcel")(chip))
+    assert (found.values.dtype, found.nodata) == ("int64", (-(2**63),))
+    assert found.values.ravel()[:10].tolist() == [*parcels["parcel"], -(2**63)]
+
+
+@pytest.mark.parametrize("place", ["antimeridian", "curved edges", "pole"])
+def test_labels_of_a_file_are_those_of_the_table_wherever_a_scene_lies(write, tmp_path: Path, place: str) -> None:
+    crs, transform = {
+        "antimeridian": ("EPSG:32601", rasterio.Affine(100, 0, 164021, 0, -100, 60300)),
+        "curved edges": ("EPSG:3035", rasterio.Affine(5e4, 0, 3321000, 0, -5e4, 4800000)),
+        "pole": ("EPSG:3413", rasterio.Affine(2e4, 0, -4e5, 0, -2e4, 4e5)),
+    }[place]
+    scene = pw.open_catalog(write(np.ones((1, 40, 40), "uint8"), crs=crs, transform=transform))[0]
+    points = gpd.points_from_xy(*scene.grid.pixel_xy(np.arange(1600)).T, crs=crs)
+    table = gpd.GeoDataFrame({"code": np.arange(1600)}, geometry=points).to_crs("EPSG:4326")
+    table.to_file(tmp_path / "labels.gpkg")
+    if place == "antimeridian":
+        assert table.total_bounds[0] < -179
+        assert table.total_bounds[2] > 179
+    for labels in (table, str(tmp_path / "labels.gpkg")):
+        codes = pw.ReadLabel(labels=labels, column="code")(scene.load())
+        assert codes.values.ravel().tolist() == list(range(1600))

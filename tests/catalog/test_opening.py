@@ -174,3 +174,22 @@ def test_a_raster_outside_of_its_crs_is_unreadable(write) -> None:
     path = write(np.ones((1, 10, 20), "uint8"), crs="EPSG:4326", transform=rasterio.Affine(10, 0, 0, 0, -10, 5_822_040))
     with pytest.raises(CatalogError, match="check the file's georeferencing"):
         pw.open_catalog(path)
+
+
+@pytest.mark.parametrize(("crs", "south"), [("EPSG:3413", False), ("EPSG:3031", True)])
+def test_a_scene_round_a_pole_reaches_to_the_pole(write, crs: str, south: bool) -> None:
+    path = write(np.ones((1, 50, 50), "uint8"), crs=crs, transform=rasterio.Affine(4e4, 0, -1e6, 0, -4e4, 1e6))
+    catalog = pw.open_catalog(path)
+    pole = -90 if south else 90
+    assert pole in catalog.frame.geometry.iloc[0].bounds
+    for longitude in (-179, -90, 0, 45, 180):
+        assert len(catalog.query(geometry=shapely.Point(longitude, 0.97 * pole))) == 1
+        assert not len(catalog.query(geometry=shapely.Point(longitude, 0.8 * pole)))
+
+
+def test_what_a_table_says_counts_more_than_tags_of_its_files(tmp_path: Path, scenes: Path) -> None:
+    path = shutil.copy(scenes / "S2_a_20170211.tif", tmp_path / "scene.tif")
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(tile="of the file", label_uri="of the file", season="winter")
+    told = pw.open_catalog(pd.DataFrame({"uri": [path], "tile": ["own"], "label_uri": ["own.tif"]}))[0].metadata
+    assert (told["tile"], told["label_uri"], told["season"]) == ("own", "own.tif", "winter")

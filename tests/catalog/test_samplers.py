@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import itertools
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
+import shapely
 from scipy import stats
 from sklearn.base import clone
 
@@ -158,3 +161,18 @@ def test_patches_of_arrays_and_lazy_rasters_keep_their_type(catalog: pw.GeoCatal
         (3, 50, 90),
     ]
     assert all(patch.chunks is not None for patch in pw.sampling.patches(whole.chunk({"x": 64}), 150))
+
+
+def test_features_at_the_curved_edges_of_a_scene_have_their_chips(write) -> None:
+    path = write(np.ones((1, 200, 200), "uint8"), crs="EPSG:3035", transform=rasterio.Affine(2e4, 0, 2321000, 0, -2e4, 5800000))
+    catalog = pw.open_catalog(path)
+    edge = np.concatenate([np.arange(200), np.arange(200) * 200, np.arange(200) * 200 + 199])
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*catalog[0].grid.pixel_xy(edge).T), crs="EPSG:3035")
+    assert len(pw.sampling.PointSampler((1, 1), points)(catalog)) == len(edge)
+
+
+def test_a_polygon_that_crosses_itself_has_its_chips(catalog: pw.GeoCatalog) -> None:
+    grid = catalog[0].grid
+    bow = shapely.Polygon(grid.pixel_xy(np.array([0, 40 * 240 + 40, 40, 40 * 240])))
+    frame = gpd.GeoDataFrame(geometry=[bow], crs=grid.crs.to_wkt())
+    assert len(pw.sampling.PointSampler((64, 64), frame)(catalog.take([0]))) == 1

@@ -361,3 +361,11 @@ def test_what_cannot_be_done_is_said(catalog, label, asked, error, message) -> N
 def test_a_group_band_needs_labels(catalog) -> None:
     with pytest.raises(LabelError, match="group_band=1 is a band of the labels, and there are none"):
         pw.sample_pixels(catalog, None, group_band=1)
+
+
+def test_the_order_of_the_catalog_changes_no_row(catalog, label) -> None:
+    asked = {"sampler": GRID, "n_pixels": 300, "random_state": 1}
+    X, y = pw.sample_pixels(catalog, FEATURES, label, **asked)
+    Z, z = pw.sample_pixels(catalog.take([2, 0, 3, 1]), FEATURES, label, **asked)
+    assert np.array_equal(X, Z)
+    assert np.array_equal(y, z)

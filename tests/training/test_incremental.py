@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -169,6 +172,7 @@ def test_boosters_go_on_from_their_own_trees(catalog, label, name) -> None:
 
 SCRIPT = """
 import sys
+import threading
 import time
 import numpy as np
 from sklearn.linear_model import SGDClassifier
@@ -225,40 +229,39 @@ class StopError(RuntimeError):
     """Stands for whatever stops a training."""
 
 
-def stopping(after: int):
-    count = iter(range(10**6))
+#: How many chips are still read before the training is stopped; none is, of negative ones.
+LEFT = {"chips": -1}
 
-    def features(chip):
-        if next(count) == after:
-            raise StopError
-        return chip / 1000
 
-    return features
+def features(chip):
+    if not LEFT["chips"]:
+        raise StopError
+    LEFT["chips"] -= 1
+    return chip / 1000
 
 
 @pytest.mark.parametrize(("after", "random_state"), [(3, 5), (20, 5), (9, None)])
-def test_a_checkpoint_brings_the_state_and_the_report_back(catalog, label, tmp_path, after, random_state) -> None:
+def test_a_checkpoint_brings_the_state_and_the_report_back(catalog, label, tmp_path, monkeypatch, after, random_state) -> None:
     asked = {"catalog": catalog, "sampler": GRID, "classes": [1, 2], "chunk_size": 200, "epochs": 2, "checkpoint_every": 2}
     path = tmp_path / "state"
+
+    def train(left: int, **more):
+        monkeypatch.setitem(LEFT, "chips", left)
+        return pw.fit_pixelwise_incremental(
+            SGDClassifier(random_state=0), features, label, random_state=random_state, **asked, **more
+        )
+
     with pytest.raises(StopError):
-        pw.fit_pixelwise_incremental(
-            SGDClassifier(random_state=0), stopping(after), label, checkpoint=path, random_state=random_state, **asked
-        )
+        train(after, checkpoint=path)
     report, other = pw.TrainingReport(), pw.TrainingReport()
-    resumed = pw.fit_pixelwise_incremental(
-        SGDClassifier(random_state=0), stopping(-1), label, checkpoint=path, random_state=random_state, report=report, **asked
-    )
+    resumed = train(-1, checkpoint=path, report=report)
     if random_state is not None:
-        whole = pw.fit_pixelwise_incremental(
-            SGDClassifier(random_state=0), stopping(-1), label, random_state=random_state, report=other, **asked
-        )
+        whole = train(-1, report=other)
         assert np.array_equal(whole.coef_, resumed.coef_)
         assert report.scenes.equals(other.scenes)
         assert report.classes.equals(other.classes)
     assert resumed.t_ == 2 * report.totals()["kept"] + 1
-    done = pw.fit_pixelwise_incremental(
-        SGDClassifier(random_state=0), stopping(0), label, checkpoint=path, random_state=random_state, **asked
-    )
+    done = train(0, checkpoint=path)
     assert np.array_equal(done.coef_, resumed.coef_)
 
 
@@ -273,6 +276,14 @@ def test_a_checkpoint_of_another_run_or_of_something_else_is_refused(catalog, la
     pw.fit_pixelwise_incremental(SGDClassifier(random_state=0), None, label, **asked)
     with pytest.raises(ArtifactError, match="is of another run"):
         pw.fit_pixelwise_incremental(SGDClassifier(alpha=0.1), None, label, **asked)
+    elsewhere = catalog.assign(label_uri=lambda scene: str(shutil.copy(scene.metadata["label_uri"], tmp_path)))
+    for other in ({"catalog": elsewhere}, {"sample_weight_band": 0}, {"X_pipeline": lambda chip: chip / 2}):
+        with pytest.raises(ArtifactError, match="is of another run"):
+            pw.fit_pixelwise_incremental(
+                SGDClassifier(random_state=0), **{"X_pipeline": None, "y_pipeline": label, **asked, **other}
+            )
+    with pytest.raises(ValueError, match=r"cannot be pickled .*: leave out what is open or running"):
+        pw.fit_pixelwise_incremental(SGDClassifier(), partial(np.multiply, threading.Lock()), label, **asked)
     keep(path, {"estimator": 1})
     with pytest.raises(ArtifactError, match="is no checkpoint: remove it"):
         pw.fit_pixelwise_incremental(SGDClassifier(), None, label, **asked)
@@ -310,3 +321,12 @@ def test_counts_must_be_counts(catalog, label, name) -> None:
 def test_nothing_to_learn_from_is_an_error(catalog, label) -> None:
     with pytest.raises(MissingDataError, match="no pixel is left to learn from"):
         pw.fit_pixelwise_incremental(SGDClassifier(), lambda chip: chip.where(chip < 0), label, catalog=catalog, classes=[1, 2])
+
+
+def test_the_order_of_the_catalog_changes_nothing(catalog, label) -> None:
+    asked = {"classes": [1, 2], "chunk_size": 300, "random_state": 0}
+    models = [
+        pw.fit_pixelwise_incremental(SGDClassifier(random_state=0), None, label, catalog=scenes, **asked)
+        for scenes in (catalog, catalog.take([2, 0, 3, 1]))
+    ]
+    assert np.array_equal(models[0].coef_, models[1].coef_)

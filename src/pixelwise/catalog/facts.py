@@ -224,6 +224,10 @@ def footprint(grid: Grid) -> Any:
     if not np.isfinite(outline).all() or np.abs(outline[:, 1]).max() > _HIGHEST:
         raise GridError(f"bounds {grid.bounds} are no place in {crs_text(grid.crs)}: check the file's georeferencing")
     outline[:, 0] = np.unwrap(outline[:, 0], period=360)
+    if abs(outline[-1, 0] - outline[0, 0]) > 180:
+        # It goes round a pole, and has that as its further edge.
+        pole = np.copysign(90.0, outline[:, 1].mean())
+        outline = np.concatenate([outline, [(outline[-1, 0], pole), (outline[0, 0], pole)]])
     shape = shapely.make_valid(shapely.Polygon(outline))
     west, _, east, _ = shape.bounds
     if west >= -180 and east <= 180:

@@ -204,7 +204,10 @@ class PointSampler(BaseEstimator):
         tree = shapely.STRtree(shapely.transform(shapes, lambda xy: transform_xy(xy, source, _WGS84)))
         parts, numbers = [], []
         for number, scene in enumerate(checked_catalog(catalog)):
-            near = np.sort(tree.query(catalog.frame.geometry.iat[number], predicate="intersects"))
+            outline = catalog.frame.geometry.iat[number]
+            west, south, east, north = outline.bounds
+            # The outline has straight edges, from which the scene's own depart by a hundredth of its size at most.
+            near = np.sort(tree.query(outline.buffer(0.02 * max(east - west, north - south)), predicate="intersects"))
             if not len(near):
                 continue
             local = shapely.transform(shapes[near], lambda xy, target=scene.grid.crs: transform_xy(xy, source, target))
@@ -226,7 +229,7 @@ def _chips_round(scene: Scene, shapes: np.ndarray, chip: tuple[int, int], snap: 
     )
     extent = shapely.box(0, 0, scene.grid.width, scene.grid.height)
     found: list[np.ndarray] = []
-    for shape in shapely.intersection(on_pixels, extent):
+    for shape in shapely.intersection(shapely.make_valid(on_pixels), extent):
         if shape.is_empty:
             continue
         left, top, right, bottom = shape.bounds

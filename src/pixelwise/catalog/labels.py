@@ -7,7 +7,9 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
+import pyproj
 import shapely
 
 from pixelwise.catalog.facts import crs_text, footprint
@@ -24,7 +26,9 @@ from pixelwise.table.labels import find_in_vector, read_labels
 __all__ = ["ReadLabel"]
 
 #: What marks pixels without a label among whole numbers and among codes of classes.
-_NO_NUMBER, _NO_CLASS = -(2**31), -1
+_NO_NUMBER, _NO_LARGE_NUMBER, _NO_CLASS = -(2**31), -(2**63), -1
+#: Points along each side of a chip whose box is looked for in another CRS.
+_ALONG = 101
 
 
 class ReadLabel(Operator):
@@ -99,8 +103,9 @@ class ReadLabel(Operator):
         -------
         raster of the type that came in
             One band. Labels of a raster keep its dtype and nodata; where it declares none and does not cover the chip, they
-            are floats with NaN. Those of polygons are int16 with nodata -1 (codes), int32 with nodata -2147483648, or float64
-            with NaN. Pixels under polygons of different labels have none.
+            are floats with NaN. Those of polygons are int16 with nodata -1 (codes), int32 with nodata -2147483648 (int64 with
+            nodata -9223372036854775808 where one does not fit), or float64 with NaN. Pixels under polygons of different
+            labels have none.
         """
         if not is_raster(X):
             return self._transform_table(X)
@@ -210,7 +215,8 @@ class ReadLabel(Operator):
 
 def _number_kind(labels: Any, column: str | None) -> tuple[Any, float]:
     if labels.dtype.kind in "iub":
-        return np.int32, _NO_NUMBER
+        small = not len(labels) or (labels.min() > _NO_NUMBER and labels.max() < -_NO_NUMBER)
+        return (np.int32, _NO_NUMBER) if small else (np.int64, _NO_LARGE_NUMBER)
     if labels.dtype.kind == "f":
         return np.float64, np.nan
     known = labels.dropna().tolist()
@@ -222,13 +228,27 @@ def _number_kind(labels: Any, column: str | None) -> tuple[Any, float]:
 
 
 def _features_near(source: Any, grid: Grid) -> gpd.GeoDataFrame:
-    where = gpd.GeoSeries([shapely.box(*grid.bounds)], crs=None if grid.crs is None else grid.crs.to_wkt())
     try:
-        return gpd.read_file(source, bbox=where)
+        found = [gpd.read_file(source, bbox=box) for box in _boxes(source, grid)]
+        return found[0] if len(found) == 1 else gpd.GeoDataFrame(pd.concat(found, ignore_index=True), crs=found[0].crs)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise LabelError(
             f"labels {source} cannot be read as a vector file: {error}; for a label raster leave column out"
         ) from error
+
+
+def _boxes(source: Any, grid: Grid) -> list[tuple[float, float, float, float] | None]:
+    """Return the boxes round a grid in the CRS of a file; two where it crosses the antimeridian, None where it is not known."""
+    crs = as_crs(pyogrio.read_info(source)["crs"])
+    if crs is None or grid.crs is None:
+        return [None]
+    mover = pyproj.Transformer.from_crs(grid.crs.to_wkt(), crs.to_wkt(), always_xy=True)
+    west, south, east, north = mover.transform_bounds(*grid.bounds, densify_pts=_ALONG)
+    if not np.isfinite((west, south, east, north)).all():
+        return [None]
+    if west <= east:
+        return [(west, south, east, north)]
+    return [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
 def _outline(source: Any) -> Any:

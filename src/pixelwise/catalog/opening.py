@@ -12,7 +12,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from pixelwise.catalog.facts import describe_all, in_degrees, scene_name
+from pixelwise.catalog.facts import FACTS, describe_all, in_degrees, scene_name
 from pixelwise.catalog.folders import band_scenes, raster_files
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.parquet import is_known, read_frame
@@ -23,8 +23,6 @@ from pixelwise.raster.remote import is_remote
 __all__ = ["open_catalog"]
 
 _GRID = ("crs", "transform", "height", "width")
-#: Columns of a table that count more than what a file says.
-_OWN = ("id", "geometry", "datetime")
 
 
 def open_catalog(
@@ -190,9 +188,9 @@ def _complete(frame: Any, workers: int, progress: bool) -> tuple[gpd.GeoDataFram
         if facts is None:
             continue
         own = {key: value for key, value in row.items() if is_known(value)}
-        rows.append(
-            {"id": name, **{k: v for k, v in own.items() if k not in facts}, **facts, **{k: own[k] for k in _OWN if k in own}}
-        )
+        # The file says what its pixels are, and the table all else.
+        kept = {key: value for key, value in own.items() if key not in FACTS or key not in facts}
+        rows.append({"id": name, **facts, **kept})
     return (gpd.GeoDataFrame(rows, geometry="geometry", crs="EPSG:4326") if rows else None), unreadable
 
 

@@ -62,8 +62,10 @@ def split_scenes(
     # Group by group as drawn, each as long as it brings the share nearer.
     for number in check_random_state(random_state).permutation(n_groups):
         have = sizes[test].sum()
-        if (abs(have + sizes[number] - wanted) < abs(have - wanted) or have == 0) and test.sum() < n_groups - 1:
+        if abs(have + sizes[number] - wanted) < abs(have - wanted) and test.sum() < n_groups - 1:
             test[number] = True
+    if not test.any():
+        test[np.argmin(sizes)] = True
     return np.asarray(test[group])
 
 

@@ -15,13 +15,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from pixelwise.catalog.facts import FACTS, files_of
+from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.opening import open_catalog
 from pixelwise.errors import CatalogError, PixelwiseWarning
 from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
-from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
 from pixelwise.inference.journal import Entry, Journal
 from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.scene_work import SceneTask, work_on

@@ -13,9 +13,9 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from pixelwise.catalog.facts import files_of
+from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
 from pixelwise.errors import GridError
 from pixelwise.heap import heap_kept
-from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
 from pixelwise.inference.kept_chips import KeptChips, forget_chips
 from pixelwise.inference.models import as_raster_model, calls_of, with_engine
 from pixelwise.inference.outputs import Maps, destinations, refuse_sources

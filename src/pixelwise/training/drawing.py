@@ -92,7 +92,7 @@ def draw_sample(source: Source, n_pixels: int | None, *, balance: bool, memory: 
     Returns
     -------
     Sample
-        By scene and pixel.
+        By scene and pixel, in the order of the scenes' files.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def draw_sample(source: Source, n_pixels: int | None, *, balance: bool, memory: 
             if balance and len(found.rows) and not found.classes:
                 raise LabelError("balance=True needs classes, and the labels are measurements: leave balance out")
             kept.add(maker.aligned(found))
-    rows = kept.rows()
+    rows = kept.rows(chips.rank)
     report.finish(source.catalog, rows)
     warn_of_errors(report)
     if rows is None:

@@ -199,7 +199,7 @@ class Fitting:
 
     def __init__(self, estimator: Any, adapter: Layout | None) -> None:
         self.estimator = estimator
-        self._adapter = adapter
+        self.adapter = adapter
         self._as_table = takes_tables(estimator)
 
     def fit(self, X: PixelTable, y: np.ndarray | None, groups: np.ndarray | None, **params: Any) -> Any:
@@ -269,8 +269,8 @@ class Fitting:
 
     def _laid_out(self, X: PixelTable, *arrays: np.ndarray | None) -> tuple[PixelTable, Any, list[Any]]:
         """Return the table as the adapter has it, the same as a frame or an array, and arrays that follow its rows."""
-        if self._adapter is not None:
-            layout = self._adapter
+        if self.adapter is not None:
+            layout = self.adapter
         else:
             layout = ToPixelMajor() if X.axis is None else ToTemporalPixelMajor(family_of(self.estimator).time_handling)
         X, dated = layout.of_table(X)

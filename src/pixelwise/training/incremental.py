@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import all_estimators
 
+from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
 from pixelwise.catalog.geocatalog import GeoCatalog
+from pixelwise.catalog.scene import Scene
 from pixelwise.errors import ArtifactError, LabelError
 from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.io import parse_memory
@@ -111,7 +113,7 @@ def fit_pixelwise_incremental(
     LabelError
         If `classes` are missing, or a label is none of them.
     ArtifactError
-        If the checkpoint is of another run.
+        If the checkpoint is of another run: of other files, pipelines or arguments.
 
     See Also
     --------
@@ -242,12 +244,18 @@ class _Run:
     # ------------------------------------------------------------------ where it stands
 
     def _mark(self, chips: Chips, seed: int) -> str:
-        """Return what tells this run from others."""
-        scenes = [chips.slices.catalog.frame["id"].iat[number] for number in np.unique(chips.slices.scene)]
-        model = type(self.fitting.estimator).__name__, repr(sorted(self.fitting.estimator.get_params().items(), key=str))
-        classes = None if self.classes is None else self.classes.tolist()
-        settings = self.chunk_size, self.shuffle, self.memory, seed, repr(self.source.reader.policy)
-        return str(joblib.hash((scenes, chips.slices.scene, chips.slices.windows, model, classes, settings)))
+        """Return what tells this run from others; of no importance without a checkpoint."""
+        if self.path is None:
+            return ""
+        scenes = [chips.slices.catalog[number] for number in np.unique(chips.slices.scene).tolist()]
+        files = [_files_of(scene) for scene in scenes]
+        learning = self.fitting.estimator, self.fitting.adapter, self.classes, self.chunk_size, self.shuffle, self.memory, seed
+        try:
+            return fingerprint((files, chips.slices.scene, chips.slices.windows, self.source.reader, learning))
+        except (pickle.PicklingError, TypeError) as error:
+            why = "checkpoint tells runs apart by what their pipelines hold"
+            remedy = "leave out what is open or running, such as files, locks and generators"
+            raise ValueError(f"{why}, and one cannot be pickled ({error}): {remedy}") from error
 
     def _save(self, epoch: int, position: int, *, always: bool = False) -> None:
         self._state.update(epoch=epoch, position=position)
@@ -282,3 +290,10 @@ class _Run:
             )
         self._pool.rows = Rows(**arrays) if arrays else None
         self._report.restore(saved["report"])
+
+
+def _files_of(scene: Scene) -> tuple[str, dict[str, str]]:
+    """Return what tells the files of a scene, and of its labels and further inputs, from others."""
+    told = scene.metadata
+    more = [told[key] for key in told if key.endswith("_uri") and isinstance(told[key], str)]
+    return source_fingerprint((scene.uri, *more)), {key: str(told[key]) for key in told}

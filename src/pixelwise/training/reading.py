@@ -96,6 +96,7 @@ class Chips:
             raise CatalogError(f"{sampler!r} gives no chip of {catalog!r}: make chips smaller, or more of them")
         slices, rank = by_block(slices), np.empty(len(catalog), np.int64)
         rank[scene_order(catalog)] = np.arange(len(catalog))
+        slices = slices[np.argsort(rank[slices.scene], kind="stable")]
         fresh = Fresh(slices)
         used = [number for number in range(len(slices)) if (own := fresh(number)) is None or own.any()]
         return cls(slices, fresh, rank, np.array(used, np.intp))

@@ -95,14 +95,14 @@ class Reservoir:
         self._parts = [part for part in self._parts if len(part)]
         self._count = len(keep)
 
-    def rows(self) -> Rows | None:
-        """Return the sample, by scene and pixel; None where there is none."""
+    def rows(self, rank: np.ndarray) -> Rows | None:
+        """Return the sample by pixel, and by scene in the order that their ranks say; None where there is none."""
         if self.size is not None and self._parts:
             self._cut(self.size)
         if not self._parts:
             return None
         scene, pixel = (np.concatenate([getattr(part, name) for part in self._parts]) for name in ("scene", "pixel"))
         order = np.empty(len(scene), np.intp)
-        order[np.lexsort((pixel, scene))] = np.arange(len(scene))
+        order[np.lexsort((pixel, rank[scene]))] = np.arange(len(scene))
         parts, self._parts = self._parts, []
         return Rows.joined(parts, order)

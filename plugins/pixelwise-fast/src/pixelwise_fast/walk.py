@@ -63,9 +63,9 @@ def _arranged(nodes, starts, codes, layout, n):  # type: ignore[no-untyped-def] 
     # A subtree's nodes stand together, so that their order is that of its pixels, too.
     order, arranged = np.empty(n, np.int64), np.empty_like(codes)
     for i in range(n):
-        k = np.int64(place[i]) >> coarse
-        order[count[k]] = i
-        count[k] += 1
+        bucket = np.int64(place[i]) >> coarse
+        order[count[bucket]] = i
+        count[bucket] += 1
     # The last pixel fills up its eight.
     for i in range((n + 7) >> 3 << 3):
         here = order[min(i, n - 1)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
 
-from pixelwise.inference.fingerprint import fingerprint, source_fingerprint
+from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
 
 MODEL = """
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -75,3 +77,14 @@ def test_a_source_is_another_when_its_file_has_changed(tmp_path: Path, uri: Any)
     assert source_fingerprint(filled) != first
     path.unlink()
     assert source_fingerprint(filled) not in (first, "")
+
+
+@pytest.mark.parametrize("held", [{"a": [threading.Lock()]}, {"a": partial(max, threading.Lock()), 1: 2}])
+def test_what_cannot_be_pickled_is_not_passed_over(held: object) -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        fingerprint(held)
+
+
+def test_dicts_are_equal_in_any_order_of_any_keys() -> None:
+    first, second = {1: "one", "b": [2], None: 3}, {None: 3, "b": [2], 1: "one"}
+    assert fingerprint(first) == fingerprint(second) != fingerprint({1: "one", "b": [3], None: 3})

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
+from operator import itemgetter
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import joblib
 import numpy as np
 from joblib.hashing import NumpyHasher
 
@@ -33,6 +36,15 @@ class _Hasher(NumpyHasher):
         if isinstance(obj, np.ndarray) and obj.dtype.names:
             obj = tuple((name, np.ascontiguousarray(obj[name])) for name in obj.dtype.names)
         super().save(obj)
+
+    def _batch_setitems(self, items: Any, *args: Any) -> None:
+        """Take a dict by its keys in order; joblib goes on where a value cannot be pickled, and leaves out what follows."""
+        pairs = list(items)
+        try:
+            pairs.sort(key=itemgetter(0))
+        except TypeError:
+            pairs.sort(key=lambda pair: str(joblib.hash(pair[0])))
+        pickle._Pickler._batch_setitems(self, iter(pairs), *args)  # type: ignore[attr-defined]
 
     def reducer_override(self, obj: Any) -> Any:
         """Return a function as its code and what it holds, a class as its members; whatever else is left to joblib."""
@@ -81,7 +93,7 @@ def fingerprint(pipeline: Any) -> str:
     Examples
     --------
     >>> import pixelwise as pw
-    >>> from pixelwise.inference.fingerprint import fingerprint
+    >>> from pixelwise.catalog.fingerprint import fingerprint
     >>> first = fingerprint(pw.core.Tap(lambda raster: raster + 1))
     >>> first == fingerprint(pw.core.Tap(lambda raster: raster + 1)), first == fingerprint(pw.core.Tap(lambda raster: 2))
     (True, False)
