@@ -174,10 +174,10 @@ def _n_pure(values, width):  # type: ignore[no-untyped-def] # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _some_trees(starts, first):  # type: ignore[no-untyped-def] # pragma: no cover
-    """Return the end of the trees from `first` on that fit in a cache together; one at least."""
+def _some_trees(starts, first, most):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Return the end of the trees from `first` on that fit in a cache together; one at least, and so many at the most."""
     last = first + 1
-    while last < starts.shape[0] - 1 and starts[last + 1] - starts[first] <= _NEAR:
+    while last < min(first + most, starts.shape[0] - 1) and starts[last + 1] - starts[first] <= _NEAR:
         last += 1
     return last
 
@@ -190,7 +190,7 @@ def add_values(nodes, starts, lead, codes, layout, values, sums):  # type: ignor
     order, codes = _arranged(nodes, starts, codes, layout, n)
     between, so_far, pure = _bounds(codes, layout, n), np.zeros((n, n_values)), _n_pure(values, n_values)
     while end < n_trees:
-        start, end = end, _some_trees(starts, end)
+        start, end = end, _some_trees(starts, end, n_trees)
         # Written so that the reading is not left out.
         final[0] = _fetch(nodes[starts[start] : starts[end]], n)
         for row in range(0, n, _CHUNK):
@@ -218,7 +218,7 @@ def add_leaves(nodes, starts, lead, codes, layout, leaves, column, sums):  # typ
     n, n_trees, width, end = sums.shape[1], lead.shape[0], np.int64(layout[0]), 0
     between = _bounds(codes, layout, n)
     while end < n_trees:
-        start, end = end, _some_trees(starts, end)
+        start, end = end, _some_trees(starts, end, n_trees)
         for row in range(0, n, _CHUNK):
             m = min(_CHUNK, n - row)
             here, there = codes[row * width :], between[row // 4 * width :]
@@ -269,7 +269,7 @@ def label(nodes, starts, lead, codes, layout, values, scores, labels):  # type: 
     pixels, codes = _arranged(nodes, starts, codes, layout, n)
     between = _bounds(codes, layout, n)
     while end < n_trees:
-        start, end = end, _some_trees(starts, end)
+        start, end = end, _some_trees(starts, end, 1 + n_trees // 20)
         # Written so that the reading is not left out.
         final[0] = _fetch(nodes[starts[start] : starts[end]], n)
         for row in range(0, n, _CHUNK):
