@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from sklearn.base import clone
-from sklearn.cluster import DBSCAN, KMeans
+from sklearn.cluster import DBSCAN, KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -73,3 +73,14 @@ def test_a_table_step_of_a_pipeline(raster: xr.DataArray) -> None:
     assert labels.shape == (4800,)
     assert step.inverse_transform(labels).rio.crs == raster.rio.crs
     assert step.inverse_transform(labels, like=raster.values).shape == (60, 80)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "int32", "float64"])
+@pytest.mark.parametrize("fitted_on", ["float32", "float64"])
+def test_clusters_are_found_in_rasters_of_any_dtype(dtype: str, fitted_on: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 200, (300, 3)).astype(fitted_on)
+    raster = np.ascontiguousarray(rows[:120].T.reshape(3, 10, 12)).astype(dtype)
+    for inner in (KMeans(3, n_init=1, random_state=0), make_pipeline(StandardScaler(), MiniBatchKMeans(3, random_state=0))):
+        inner.fit(rows)
+        found = pw.PixelwiseClusterer(inner).predict(raster)
+        assert np.array_equal(np.ravel(found), inner.predict(rows[:120]))

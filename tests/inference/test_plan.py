@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
 
 import pixelwise as pw
 from pixelwise.errors import MemoryBudgetError
@@ -95,6 +98,25 @@ def test_operators_and_threads_need_more_memory(sized: Any) -> None:
         several = [plan_chips(file, RandomForestClassifier(n_jobs=jobs), 999 * MB, workers=2).needed for jobs in (1, 8)]
         assert several[0] == several[1]
         assert plan_chips(file, make_pipeline(ndvi, forest), 999 * MB).needed > alone
+
+
+@pytest.mark.parametrize("method", ["predict", "transform"])
+def test_many_outputs_need_more_memory(sized: Any, method: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 10)), rng.normal(size=(200, 60))
+    one, many = {
+        "predict": (
+            [LinearRegression().fit(X, y[:, 0])],
+            [LinearRegression().fit(X, y), MultiOutputRegressor(Ridge()).fit(X, y), RandomForestRegressor(2).fit(X, y)],
+        ),
+        "transform": ([KMeans(2).fit(X)], [KMeans(60, n_init=1).fit(X), make_pipeline(PolynomialFeatures(2)).fit(X)]),
+    }[method]
+    with sized(2048, 2048) as file:
+        small = plan_chips(file, one[0], 256 * MB, methods=[method])
+        for model in many:
+            for given in (model, pw.PixelwiseRegressor(model) if method == "predict" else pw.PixelwiseTransformer(model)):
+                large = plan_chips(file, given, 256 * MB, methods=[method])
+                assert large.height * large.width < small.height * small.width
 
 
 def test_the_memory_that_is_asked_for_is_enough(sized: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,19 @@ def test_extreme_floats_and_masks_are_missing_before_an_operator_sees_them() -> 
     assert np.isnan(seen.values).any()
     with_mask = np.ma.masked_equal(np.array([[[1, 5]]], "uint8"), 5)
     assert np.isnan(pw.indices.NDVI(0, 0)(np.ma.filled(with_mask, 0))).tolist() == [[[False, True]]]
+
+
+def test_only_what_keeps_the_numbers_keeps_their_scale(scene: Path, tmp_path: Path) -> None:
+    path = shutil.copy(scene, tmp_path / "scaled.tif")
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (1e-4,) * file.count, (-0.1,) * file.count
+    ndvi = pw.indices.NDVI(red="B04", nir="B08")
+    raster = pw.open_raster(path)
+    assert (raster.attrs["scale_factor"], raster.attrs["add_offset"]) == (1e-4, -0.1)
+    for made in (ndvi(raster), ndvi(raster.chunk({"x": 16})), pw.correction.DNToReflectance(scale=1e-4, offset=-0.1)(raster)):
+        assert not {"scale_factor", "add_offset"} & set(made.attrs)
+    assert pw.core.Tap(lambda _: None)(raster).attrs["scale_factor"] == 1e-4
+    for number, src in enumerate((path, raster)):
+        pw.predict_raster(ndvi, src, tmp_path / f"{number}.tif", method="transform")
+        with rasterio.open(tmp_path / f"{number}.tif") as file:
+            assert (file.scales, file.offsets) == ((1.0,), (0.0,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 from operator import itemgetter
@@ -11,11 +12,15 @@ from typing import Any
 
 import joblib
 import numpy as np
+import rasterio
 from joblib.hashing import NumpyHasher
+from rasterio.errors import RasterioIOError
 
 from pixelwise.catalog.facts import files_of
+from pixelwise.catalog.scene import Scene
+from pixelwise.raster.remote import is_remote
 
-__all__ = ["fingerprint", "source_fingerprint"]
+__all__ = ["fingerprint", "local_files", "scene_fingerprint", "source_fingerprint"]
 
 #: What Python and ABCMeta put into each class, and what says nothing of what it does.
 _NOT_OF_CLASS = {
@@ -102,7 +107,7 @@ def fingerprint(pipeline: Any) -> str:
 
 
 def source_fingerprint(uri: Any) -> str:
-    """Return a text that changes when a scene's local files do.
+    """Return a text that changes when a scene's local files do, or its bands are others of them.
 
     Parameters
     ----------
@@ -113,9 +118,51 @@ def source_fingerprint(uri: Any) -> str:
     -------
     str
     """
-    known = []
-    for name in files_of(uri):
-        path = Path(name)
-        stat = path.stat() if path.is_file() else None
-        known.append([name, stat.st_size, stat.st_mtime_ns] if stat else [name])
-    return json.dumps(known)
+    stats = {name: Path(name).stat() for name in local_files(uri)}
+    return json.dumps([uri, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()]])
+
+
+def scene_fingerprint(scene: Scene) -> str:
+    """Return a text that changes when a scene's local files do, those of labels and further inputs, or what is told of it.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of a catalog.
+
+    Returns
+    -------
+    str
+    """
+    told = scene.metadata
+    more = [told[key] for key in told if key.endswith("_uri") and isinstance(told[key], str)]
+    return json.dumps([source_fingerprint(scene.uri), source_fingerprint(more), {key: str(told[key]) for key in sorted(told)}])
+
+
+def local_files(uri: Any) -> list[str]:
+    """Return the local files that are read with those of a scene: of a mosaic those that it leads to, too.
+
+    Parameters
+    ----------
+    uri : str, mapping or tuple
+        The files of a scene.
+
+    Returns
+    -------
+    list of str
+    """
+    found: dict[str, None] = {}
+    todo = files_of(uri)
+    while todo:
+        name = todo.pop()
+        if name in found or is_remote(name):
+            continue
+        plain = Path(name).is_file()
+        if plain:
+            found[name] = None
+        if plain and name.lower().endswith((".tif", ".tiff")):
+            continue
+        # What is no raster, such as labels in a vector file, leads nowhere.
+        with contextlib.suppress(RasterioIOError), rasterio.open(name) as file:
+            todo += [part for part in file.files if part != name]
+    return list(found)

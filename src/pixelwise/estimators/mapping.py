@@ -16,7 +16,7 @@ from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 
 from pixelwise.errors import FillValueError, GridError, MissingDataError, MissingDataWarning
 from pixelwise.estimators.compiled import LEARNED, coder_of, predictor_of
-from pixelwise.estimators.nan_support import takes_nan
+from pixelwise.estimators.nan_support import dtype_taken, takes_nan
 from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
@@ -30,7 +30,6 @@ from pixelwise.table.missing import (
     refuse_missing,
     report_suspected_fill,
     rows_with_nan,
-    table_dtype,
     valid_rows,
 )
 from pixelwise.table.pixels import PixelTable
@@ -260,7 +259,7 @@ class RasterMapping:
         predictor, pair = predictor_of(self, inner, method), self._pair(method, policy)
         own = method == "predict" and how in ("mask", "raise")
         return _Plan(
-            key, learned, policy, layout, columns, how, marks, names, table_dtype(cube.dtype), pair,
+            key, learned, policy, layout, columns, how, marks, names, dtype_taken(inner, cube.dtype), pair,
             None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor,
             coder_of(predictor, self._codes()) if own and not layout.is_panel else None,
         )  # fmt: skip

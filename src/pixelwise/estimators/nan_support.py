@@ -1,4 +1,4 @@
-"""Whether an estimator takes NaN: asked of the fitted one, guessed from the composition before."""
+"""What numbers an estimator takes: NaN, asked of the fitted one and guessed from the composition before; and which floats."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
 from sklearn.utils import get_tags
 
 from pixelwise.families import EstimatorFamily
+from pixelwise.table.missing import table_dtype
 
-__all__ = ["expects_nan", "takes_nan"]
+__all__ = ["dtype_taken", "expects_nan", "takes_nan"]
 
 
 def takes_nan(estimator: Any, n_features: int, method: str, family: EstimatorFamily) -> bool:
@@ -84,3 +86,32 @@ def _steps(estimator: Any) -> list[Any]:
     if hasattr(estimator, "estimator") and hasattr(estimator, "fit"):
         return _steps(estimator.estimator)
     return [estimator]
+
+
+def dtype_taken(estimator: Any, dtype: Any) -> np.dtype[Any]:
+    """Return the float dtype of a table that is made of a raster for a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        scikit-learn's KMeans and its like take no other floats than they were fitted on.
+    dtype : dtype-like
+        That of the raster's values.
+
+    Returns
+    -------
+    numpy.dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.cluster import KMeans
+    >>> from pixelwise.estimators.nan_support import dtype_taken
+    >>> dtype_taken(None, "uint16"), dtype_taken(KMeans(1).fit(np.zeros((3, 2))), "uint16")
+    (dtype('float32'), dtype('float64'))
+    """
+    last = estimator
+    while hasattr(last, "best_estimator_") or getattr(last, "steps", None):
+        last = last.best_estimator_ if hasattr(last, "best_estimator_") else last.steps[-1][1]
+    own = isinstance(last, KMeans | MiniBatchKMeans | BisectingKMeans) and hasattr(last, "cluster_centers_")
+    return np.dtype(last.cluster_centers_.dtype) if own else table_dtype(dtype)

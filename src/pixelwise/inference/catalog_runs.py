@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from pixelwise.catalog.facts import FACTS, files_of
-from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
+from pixelwise.catalog.fingerprint import fingerprint, local_files, scene_fingerprint
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.opening import open_catalog
 from pixelwise.errors import CatalogError, PixelwiseWarning
@@ -152,13 +152,14 @@ class CatalogPipeline:
             check_destination(path)
         mark = fingerprint((self._model, self._writer))
         entries = [
-            Entry(str(path), scene.id, mark, source_fingerprint(scene.uri)) for scene, path in zip(scenes, paths, strict=True)
+            Entry(str(path), scene.id, mark, scene_fingerprint(scene)) for scene, path in zip(scenes, paths, strict=True)
         ]
         with Journal(self.journal) as journal:
             todo = [number for number, entry in enumerate(entries) if not (self.resume and journal.is_done(entry))]
             failed = self._work([(scenes[number], entries[number]) for number in todo], journal) if todo else {}
         if failed:
-            name, reason = next(iter(failed.items()))
+            first = next(entry for entry in entries if entry.path in failed)
+            name, reason = first.scene, failed[first.path]
             warnings.warn(
                 f"{len(failed)} of {len(scenes)} scenes failed, such as {name}: {reason}; the journal {self.journal} has them "
                 "all, and the next run tries them again",
@@ -184,7 +185,8 @@ class CatalogPipeline:
         if not len(self.catalog):
             raise CatalogError("the catalog is empty: check what filter or query left of it")
         found: dict[Path, str] = {}
-        sources = {os.path.realpath(gdal_path(name)) for uri in self.catalog.frame["uri"] for name in files_of(uri)}
+        uris = self.catalog.frame["uri"]
+        sources = {os.path.realpath(gdal_path(name)) for uri in uris for name in (*files_of(uri), *local_files(uri))}
         for scene in self.catalog:
             path = self._writer.path_for(scene.metadata).absolute()
             if path in found:
@@ -198,7 +200,7 @@ class CatalogPipeline:
         return list(found)
 
     def _work(self, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
-        """Do scenes, and return those that failed with the reason."""
+        """Do scenes, and return the maps that failed with the reason."""
         failed: dict[str, str] = {}
         gathered = Gathered()
         tries = _TRIES if self.on_error == "retry" else 1
@@ -218,7 +220,7 @@ class CatalogPipeline:
                 journal.note(entry)
                 gathered.add(f"scene {entry.scene}", entry.warned)
                 if entry.reason is not None:
-                    failed[entry.scene] = entry.reason
+                    failed[entry.path] = entry.reason
                     if self.on_error == "raise":
                         raise CatalogError(
                             f"scene {entry.scene} failed with {entry.reason}; mend it and run again, which goes on with the "
@@ -230,16 +232,17 @@ class CatalogPipeline:
 
     def _outputs(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> GeoCatalog:
         frame = self.catalog.frame
-        kept = [number for number, entry in enumerate(entries) if entry.scene not in failed]
+        kept = [number for number, entry in enumerate(entries) if entry.path not in failed]
+        named = {entry.scene: failed[entry.path] for entry in entries if entry.path in failed}
         if not kept:
-            return GeoCatalog(frame.iloc[:0], failed)
+            return GeoCatalog(frame.iloc[:0], named)
         told = frame.iloc[kept].drop(columns=[name for name in FACTS if name in frame.columns])
         told = told.assign(
             uri=[address(Path(entries[number].path)) for number in kept],
             source_uri=[self.catalog[number].source_uri for number in kept],
         )
         made = open_catalog(told, progress=False)
-        return GeoCatalog(made.frame, {**made.unreadable, **failed})
+        return GeoCatalog(made.frame, {**made.unreadable, **named})
 
 
 def _split(pipeline: Any) -> tuple[Any, WriteCOG]:

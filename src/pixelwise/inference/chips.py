@@ -172,7 +172,7 @@ class ApplyToChips(Operator):
     def _to_file(self, scene: Any, path: Path, options: dict[str, Any]) -> Path:
         with contextlib.ExitStack() as stack:
             run = stack.enter_context(contextlib.closing(_Run(self, scene, tiled=True)))
-            refuse_sources({method_of(self.chip_op): path}, [run.path])
+            refuse_sources({method_of(self.chip_op): path}, scene, run.path)
             writer: RasterWriter | None = None
             for window, values in run.strips():
                 if writer is None:

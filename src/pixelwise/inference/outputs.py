@@ -9,7 +9,10 @@ from typing import Any, Self
 
 from rasterio.windows import Window
 
+from pixelwise.catalog.facts import files_of
+from pixelwise.catalog.fingerprint import local_files
 from pixelwise.errors import RasterWriteError
+from pixelwise.inference.scene_source import files_read
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.destination import check_destination, put_in_place
 from pixelwise.raster.grid import Grid
@@ -62,26 +65,32 @@ def destinations(dst: Any, method: str) -> dict[str, Path]:
     return paths
 
 
-def refuse_sources(paths: Mapping[str, Path], sources: Any) -> None:
+def refuse_sources(paths: Mapping[str, Path], src: Any, name: str) -> None:
     """Raise an error if a map would be written over what is read.
 
     Parameters
     ----------
     paths : mapping of str to pathlib.Path
         The maps.
-    sources : iterable of str
-        Names of what is read, of files and others.
+    src : object
+        What is read: files, a scene, or a raster, which may be read from its file later on.
+    name : str
+        What it is called.
 
     Raises
     ------
     RasterWriteError
-        If one is the same file.
+        If one is the same file, or one of a mosaic's.
     """
-    for source in sources:
-        for path in paths.values():
-            same = path.exists() and Path(source).exists() and path.samefile(source)
-            if same or gdal_path(source) == str(path):
-                raise RasterWriteError(f"{address(path)} is what is read: name another file for the map")
+    files = files_read(src)
+    if files is None:
+        lazy = getattr(src, "encoding", {}).get("source") if getattr(src, "chunks", None) else None
+        files = name if lazy is None else (name, lazy)
+    sources, local = files_of(files), local_files(files)
+    for path in paths.values():
+        same = path.exists() and any(path.samefile(source) for source in local)
+        if same or any(gdal_path(source) == str(path) for source in sources):
+            raise RasterWriteError(f"{address(path)} is what is read: name another file for the map")
 
 
 class Maps:

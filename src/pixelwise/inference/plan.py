@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.base import is_regressor
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 
 from pixelwise.errors import MemoryBudgetError
+from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.mapping import _BLOCK, _BLOCK_BYTES
 from pixelwise.inference.models import final_step
 from pixelwise.inference.scene_source import Source
@@ -22,6 +26,8 @@ __all__ = ["ChipPlan", "plan_chips"]
 _BASE = 24 * 2**20
 #: With windows along the file's blocks each block is decoded once, so that a large cache would bring nothing.
 _CACHE = 16 * 2**20
+#: Of these each member makes an output.
+_SEVERAL = (MultiOutputClassifier, MultiOutputRegressor, ClassifierChain, RegressorChain)
 #: Larger chips read no faster.
 _PIXELS = 2**20
 #: Lower strips would make lower tiles.
@@ -148,9 +154,9 @@ class _Stages:
         self.cache, self.working = min(_CACHE, budget // 16), budget // 16
         steps = len(getattr(getattr(model, "best_estimator_", model), "steps", ()))
         self.operators = max(0, steps - 1)
-        classes = getattr(model, "classes_", None)
-        self.outputs = max(1, len(classes)) if classes is not None and hasattr(classes, "__len__") else 1
-        self.written = sum(self.outputs * 4 if method != "predict" else 8 for method in methods)
+        counts = [_n_outputs(model, method) for method in methods]
+        self.outputs = max([*counts, _n_outputs(model, "predict_proba")])
+        self.written = sum(max(8, 4 * count) for count in counts)
         jobs = getattr(final_step(model), "n_jobs", None) or getattr(
             getattr(final_step(model), "estimator", None), "n_jobs", None
         )
@@ -175,3 +181,23 @@ class _Stages:
         predicted = pixels * self.written
         # Of a block: compressed, decoded, and the copy in the cache.
         return _BASE + 3 * self.block + (self.workers + 1) * read + self.workers * (operated + table + predicted)
+
+
+def _n_outputs(model: Any, method: str) -> int:
+    """Return how many bands a fitted model makes, as far as it says so; else one."""
+    last = final_step(model)
+    inner = final_step(getattr(last, "estimator_", last.estimator)) if isinstance(last, PixelwiseBase) else last
+    if method == "transform":
+        # Operators that have not seen a raster do not know.
+        with contextlib.suppress(AttributeError, ValueError, TypeError):
+            return max(1, len(inner.get_feature_names_out()))
+    elif method == "predict":
+        coef = np.asarray(getattr(inner, "coef_", 0.0) if is_regressor(inner) else 0.0)
+        several = len(getattr(inner, "estimators_", ())) if isinstance(inner, _SEVERAL) else 1
+        return max(several, int(getattr(inner, "n_outputs_", 1)), len(coef) if coef.ndim == 2 else 1)
+    else:
+        classes = getattr(model, "classes_", None)
+        if isinstance(classes, list):
+            return max(1, sum(map(np.size, classes)))
+        return max(1, np.size(classes)) if classes is not None else 1
+    return 1

@@ -12,8 +12,8 @@ import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
-from pixelwise.catalog.facts import files_of
-from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
+from pixelwise.catalog.fingerprint import fingerprint, scene_fingerprint, source_fingerprint
+from pixelwise.catalog.scene import Scene
 from pixelwise.errors import GridError
 from pixelwise.heap import heap_kept
 from pixelwise.inference.kept_chips import KeptChips, forget_chips
@@ -139,7 +139,8 @@ def predict_raster(
     with contextlib.ExitStack() as stack:
         source = source_of(src)
         stack.callback(source.close)
-        refuse_sources(paths, [source.path] if (files := files_read(src)) is None else files_of(files))
+        refuse_sources(paths, src, source.path)
+        files = files_read(src)
         part = part_of(source.grid, window, geometry)
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
@@ -195,7 +196,8 @@ def _mark(src: Any, files: Any, model: Any, methods: Iterable[str], plan: ChipPl
     shapes = None if part.shapes is None else part.shapes.to_wkb().tolist()
     place = (part.window.flatten(), shapes, plan.height, plan.width)
     try:
-        return fingerprint((__version__, model, tuple(methods), place, source_fingerprint(files)))
+        known = scene_fingerprint(src) if isinstance(src, Scene) else source_fingerprint(files)
+        return fingerprint((__version__, model, tuple(methods), place, known))
     except (pickle.PicklingError, TypeError) as error:
         why = "resume=True tells models apart by what they hold"
         remedy = "leave out what is open or running, such as files, locks and generators"

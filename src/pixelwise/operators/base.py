@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from pixelwise.table.pixels import PixelTable
 from pixelwise.table.reading import chips_around
 
 __all__ = ["Operator", "band_position"]
+
+#: How the numbers of a file become measurements.
+_SCALE = {"scale_factor", "add_offset"}
 
 
 class Operator(TransformerMixin, BaseEstimator):
@@ -42,6 +46,8 @@ class Operator(TransformerMixin, BaseEstimator):
 
     #: Whether `apply` takes rasters as they are stored, and finds out itself, part by part, where data is missing.
     _takes_stored = False
+    #: Whether the values are still numbers that a file's ``scale_factor`` and ``add_offset`` hold for.
+    _keeps_scale = False
 
     @property
     def halo(self) -> int:
@@ -121,7 +127,8 @@ class Operator(TransformerMixin, BaseEstimator):
         return rewrap(map_chunks(self._apply_to_stored, raster, self.halo), X)
 
     def _apply_to_stored(self, raster: Raster) -> Raster:
-        return self.apply(raster if self._takes_stored else in_floats(raster))
+        made = self.apply(raster if self._takes_stored else in_floats(raster))
+        return made if self._keeps_scale else _unscaled(made)
 
     def _transform_table(self, X: Any) -> Any:
         if isinstance(X, PixelTable):
@@ -214,3 +221,10 @@ def band_position(raster: Raster, band: str | int, role: str) -> int:
     raise BandError(
         f"{role}={band!r} is no band of the raster: choose one of {', '.join(raster.names)}, or a position", band=band
     )
+
+
+def _unscaled(raster: Raster) -> Raster:
+    """Return a raster without the scale of the numbers that it was made from."""
+    if _SCALE.isdisjoint(raster.attrs):
+        return raster
+    return replace(raster, attrs={key: value for key, value in raster.attrs.items() if key not in _SCALE})

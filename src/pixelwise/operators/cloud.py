@@ -92,6 +92,7 @@ class MaskClouds(Operator):
     array([[[nan, nan, nan]]], dtype=float32)
     """
 
+    _keeps_scale = True
     _takes_stored = True
 
     def __init__(

@@ -50,6 +50,7 @@ class PercentileComposite(Operator):
     array([1.75, 2.5 ], dtype=float32)
     """
 
+    _keeps_scale = True
     _takes_stored = True
 
     def __init__(self, q: float | Sequence[float] = (25, 50, 75)) -> None:

@@ -96,6 +96,8 @@ class Raise(Operator):
     pixelwise.errors.DispatchError: no model for tile 33UUP
     """
 
+    _keeps_scale = True
+
     def __init__(self, message: str) -> None:
         self.message = message
 
@@ -135,6 +137,8 @@ class Tap(Operator):
     shape (2, 3, 3)
     (1, 3, 3)
     """
+
+    _keeps_scale = True
 
     def __init__(self, fn: Callable[[Any], Any]) -> None:
         self.fn = fn
@@ -180,6 +184,8 @@ class Histogram(Operator):
     [0.0, 5.0)        3
     [5.0, 10.0]       1
     """
+
+    _keeps_scale = True
 
     def __init__(
         self,

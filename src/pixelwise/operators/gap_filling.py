@@ -53,6 +53,8 @@ class LinearGapFill(Operator):
     array([0.2, nan, nan, 0.6], dtype=float32)
     """
 
+    _keeps_scale = True
+
     def __init__(self, limit: float | None = None, edges: str = "nearest") -> None:
         self.limit = limit
         self.edges = edges

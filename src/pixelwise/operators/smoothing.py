@@ -57,6 +57,8 @@ class SavitzkyGolay(Operator):
     array([1.4, 2.2, 3. , 4.2, 4.8, 5.8, 6.8], dtype=float32)
     """
 
+    _keeps_scale = True
+
     def __init__(self, window: int = 7, order: int = 2) -> None:
         self.window = window
         self.order = order
@@ -148,6 +150,8 @@ class Whittaker(Operator):
     >>> pw.temporal.Whittaker(smoothing=1)(series).ravel().round(2)
     array([1.07, 1.91, 2.7 , 3.43, 4.15, 5.43], dtype=float32)
     """
+
+    _keeps_scale = True
 
     def __init__(self, smoothing: float = 10.0, order: int = 2) -> None:
         self.smoothing = smoothing

@@ -77,6 +77,8 @@ class Switch(Operator):
     'winter'
     """
 
+    _keeps_scale = True
+
     def __init__(self, key: Callable[[Any], Any] | str, cases: Mapping[Any, Any], default: Any = None) -> None:
         self.key = key
         self.cases = cases

@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import all_estimators
 
-from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
+from pixelwise.catalog.fingerprint import fingerprint, scene_fingerprint
 from pixelwise.catalog.geocatalog import GeoCatalog
-from pixelwise.catalog.scene import Scene
 from pixelwise.errors import ArtifactError, LabelError
 from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.io import parse_memory
@@ -248,7 +247,7 @@ class _Run:
         if self.path is None:
             return ""
         scenes = [chips.slices.catalog[number] for number in np.unique(chips.slices.scene).tolist()]
-        files = [_files_of(scene) for scene in scenes]
+        files = [scene_fingerprint(scene) for scene in scenes]
         learning = self.fitting.estimator, self.fitting.adapter, self.classes, self.chunk_size, self.shuffle, self.memory, seed
         try:
             return fingerprint((files, chips.slices.scene, chips.slices.windows, self.source.reader, learning))
@@ -290,10 +289,3 @@ class _Run:
             )
         self._pool.rows = Rows(**arrays) if arrays else None
         self._report.restore(saved["report"])
-
-
-def _files_of(scene: Scene) -> tuple[str, dict[str, str]]:
-    """Return what tells the files of a scene, and of its labels and further inputs, from others."""
-    told = scene.metadata
-    more = [told[key] for key in told if key.endswith("_uri") and isinstance(told[key], str)]
-    return source_fingerprint((scene.uri, *more)), {key: str(told[key]) for key in told}
