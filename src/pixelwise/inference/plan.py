@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import is_regressor
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 
 from pixelwise.errors import MemoryBudgetError
@@ -192,7 +191,7 @@ def _n_outputs(model: Any, method: str) -> int:
         with contextlib.suppress(AttributeError, ValueError, TypeError):
             return max(1, len(inner.get_feature_names_out()))
     elif method == "predict":
-        coef = np.asarray(getattr(inner, "coef_", 0.0) if is_regressor(inner) else 0.0)
+        coef = np.asarray(0.0 if hasattr(inner, "classes_") else getattr(inner, "coef_", 0.0))
         several = len(getattr(inner, "estimators_", ())) if isinstance(inner, _SEVERAL) else 1
         return max(several, int(getattr(inner, "n_outputs_", 1)), len(coef) if coef.ndim == 2 else 1)
     else:
