@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
+import warnings
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
+import rasterio.shutil
+from rasterio.errors import NotGeoreferencedWarning
 from sklearn.base import BaseEstimator
 
-from pixelwise.catalog.fingerprint import fingerprint, source_fingerprint
+from pixelwise.catalog.fingerprint import fingerprint, local_files, source_fingerprint
 
 MODEL = """
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -88,3 +94,20 @@ def test_what_cannot_be_pickled_is_not_passed_over(held: object) -> None:
 def test_dicts_are_equal_in_any_order_of_any_keys() -> None:
     first, second = {1: "one", "b": [2], None: 3}, {None: 3, "b": [2], 1: "one"}
     assert fingerprint(first) == fingerprint(second) != fingerprint({1: "one", "b": [3], None: 3})
+
+
+def test_files_in_archives_and_of_several_parts_come_to_an_end(tmp_path: Path) -> None:
+    options = {"driver": "ENVI", "width": 4, "height": 4, "count": 1, "dtype": "uint8"}
+    with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):
+        with rasterio.open(tmp_path / "a.img", "w", **options) as file:
+            file.write(np.ones((1, 4, 4), "uint8"))
+        rasterio.shutil.copy(tmp_path / "a.img", tmp_path / "a.vrt", driver="VRT")
+    parts = {str(tmp_path / name) for name in ("a.img", "a.hdr")}
+    with warnings.catch_warnings(action="error"):
+        assert set(local_files(str(tmp_path / "a.img"))) == parts
+        assert set(local_files(str(tmp_path / "a.vrt"))) == {*parts, str(tmp_path / "a.vrt")}
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for part in sorted(parts):
+                archive.write(part, Path(part).name)
+        assert local_files(f"/vsizip/{tmp_path}/a.zip/a.img") == []
+        assert local_files(("s3://bucket/a.tif", str(tmp_path / "none.tif"))) == []

@@ -14,10 +14,11 @@ import joblib
 import numpy as np
 import rasterio
 from joblib.hashing import NumpyHasher
-from rasterio.errors import RasterioIOError
 
 from pixelwise.catalog.facts import files_of
 from pixelwise.catalog.scene import Scene
+from pixelwise.errors import RasterReadError
+from pixelwise.raster.io import opening
 from pixelwise.raster.remote import is_remote
 
 __all__ = ["fingerprint", "local_files", "scene_fingerprint", "source_fingerprint"]
@@ -151,18 +152,16 @@ def local_files(uri: Any) -> list[str]:
     -------
     list of str
     """
-    found: dict[str, None] = {}
+    seen: dict[str, bool] = {}
     todo = files_of(uri)
     while todo:
         name = todo.pop()
-        if name in found or is_remote(name):
+        if name in seen or is_remote(name):
             continue
-        plain = Path(name).is_file()
-        if plain:
-            found[name] = None
-        if plain and name.lower().endswith((".tif", ".tiff")):
+        seen[name] = Path(name).is_file()
+        if seen[name] and name.lower().endswith((".tif", ".tiff")):
             continue
         # What is no raster, such as labels in a vector file, leads nowhere.
-        with contextlib.suppress(RasterioIOError), rasterio.open(name) as file:
-            todo += [part for part in file.files if part != name]
-    return list(found)
+        with contextlib.suppress(RasterReadError), opening(name), rasterio.open(name) as file:
+            todo += file.files
+    return [name for name, local in seen.items() if local]

@@ -240,6 +240,8 @@ def _features_near(source: Any, grid: Grid) -> gpd.GeoDataFrame:
 def _boxes(source: Any, grid: Grid) -> list[tuple[float, float, float, float] | None]:
     """Return the boxes round a grid in the CRS of a file; two where it crosses the antimeridian, None where it is not known."""
     crs = as_crs(pyogrio.read_info(source)["crs"])
+    if crs == grid.crs:
+        return [grid.bounds]
     if crs is None or grid.crs is None:
         return [None]
     mover = pyproj.Transformer.from_crs(grid.crs.to_wkt(), crs.to_wkt(), always_xy=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from pixelwise.families import EstimatorFamily
@@ -111,7 +112,7 @@ def dtype_taken(estimator: Any, dtype: Any) -> np.dtype[Any]:
     (dtype('float32'), dtype('float64'))
     """
     last = estimator
-    while hasattr(last, "best_estimator_") or getattr(last, "steps", None):
+    while hasattr(last, "best_estimator_") or isinstance(last, Pipeline):
         last = last.best_estimator_ if hasattr(last, "best_estimator_") else last.steps[-1][1]
     own = isinstance(last, KMeans | MiniBatchKMeans | BisectingKMeans) and hasattr(last, "cluster_centers_")
     return np.dtype(last.cluster_centers_.dtype) if own else table_dtype(dtype)

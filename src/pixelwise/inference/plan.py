@@ -193,7 +193,8 @@ def _n_outputs(model: Any, method: str) -> int:
     elif method == "predict":
         coef = np.asarray(0.0 if hasattr(inner, "classes_") else getattr(inner, "coef_", 0.0))
         several = len(getattr(inner, "estimators_", ())) if isinstance(inner, _SEVERAL) else 1
-        return max(several, int(getattr(inner, "n_outputs_", 1)), len(coef) if coef.ndim == 2 else 1)
+        told = getattr(inner, "n_outputs_", 1)
+        return max(several, int(told) if isinstance(told, int | np.integer) else 1, len(coef) if coef.ndim == 2 else 1)
     else:
         classes = getattr(model, "classes_", None)
         if isinstance(classes, list):

@@ -140,7 +140,6 @@ def predict_raster(
         source = source_of(src)
         stack.callback(source.close)
         refuse_sources(paths, src, source.path)
-        files = files_read(src)
         part = part_of(source.grid, window, geometry)
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
@@ -151,7 +150,7 @@ def predict_raster(
         options = {"compress": compress, "tile": tile, "driver": driver, "overviews": overviews}
         maps = stack.enter_context(Maps(paths, part.grid, colors, {**options, "whole_tiles": part.fills(tile)}))
         windows = list(part.windows(plan.height, plan.width))
-        kept = KeptChips(maps, paths, _mark(src, files, model, paths, plan, part)) if resume else None
+        kept = KeptChips(maps, paths, _mark(src, model, paths, plan, part)) if resume else None
         # The first chip is always made, because it says what the maps are.
         todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
         read = one_thread()(reader.chip) if threads > 1 else reader.chip
@@ -189,8 +188,9 @@ def _threads(workers: int | None) -> int:
     return workers or 1
 
 
-def _mark(src: Any, files: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
+def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
     """Return what tells a run from others whose chips are not the same."""
+    files = files_read(src)
     if files is None:
         raise ValueError(f"resume=True goes on with files, and src is a {type(src).__name__}: pass a path, or resume=False")
     shapes = None if part.shapes is None else part.shapes.to_wkb().tolist()
