@@ -17,8 +17,9 @@ import pixelwise as pw
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
+    # Two threads of a worker whose first tasks are parallel too race for its connection, and the first may fail.
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client
