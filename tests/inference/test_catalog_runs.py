@@ -320,13 +320,13 @@ def test_the_journal_lies_where_it_is_asked_for(catalog: Any, model: Any, tmp_pa
         ("{mgrs}.tif", "asks for 'mgrs', and the metadata has .*tile"),
         ("{season}.tif", "would both be written to"),
         ("{tile}.png", "writes GeoTIFF"),
-        ("{tile:%Y}.tif", "does not take the format|could not convert|Unknown datetime"),
+        ("{tile:%Y}.tif", r"tile=.* does not take the format .%Y. of .*{tile:%Y}"),
     ],
 )
 def test_a_template_that_cannot_be_filled_is_an_error_before_any_work(
     catalog: Any, model: Any, tmp_path: Path, template: str, says: str
 ) -> None:
-    with pytest.raises((CatalogError, OSError, ValueError), match=says):
+    with pytest.raises((CatalogError, OSError), match=says):
         pw.CatalogPipeline(catalog, pw.Sequential([model, to(tmp_path, template)])).run()
     assert not list(tmp_path.glob("*.tif"))
 

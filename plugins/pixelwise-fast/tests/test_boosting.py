@@ -68,7 +68,8 @@ def same(model: Any, X: Any) -> Any:
     compiled = pw.compile_estimator(model, "fast")
     assert compiled.engine_ == "fast", compiled.explain()
     for method in ("predict", "predict_proba", "decision_function"):
-        if method in compiled.program_.bounds:
+        assert hasattr(compiled, method) == hasattr(model, method)
+        if hasattr(model, method):
             expected, got = getattr(model, method)(X), getattr(compiled, method)(X)
             assert got.dtype == expected.dtype, method
             np.testing.assert_array_equal(got, expected)
@@ -132,6 +133,31 @@ def test_pixels_of_any_dtype_are_predicted_the_same(kind, dtype, fitted_once, pi
     scale = 50 if dtype == "uint8" else 1
     model, table = fitted_once(kind, scale), pixels[:3000] / scale
     same(model, table.astype(dtype) if dtype != "float64" else table + np.random.default_rng(1).normal(size=table.shape))
+
+
+@pytest.mark.parametrize("kind", ["histograms", "LightGBM", "XGBoost", "scikit-learn"])
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_whole_numbers_beyond_single_precision_are_rounded_where_the_library_does(kind, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.integers(2**24, 2**24 + 500, (400, 3)).astype(dtype)
+    model = clone(CLASSIFIERS[kind]).fit(X, X[:, 0] % 2)
+    pixels = rng.integers(2**24, 2**24 + 500, (2000, 3)).astype(dtype)
+    same(model, pixels)
+    same(model.fit(pd.DataFrame(X, columns=list("abc")), X[:, 0] % 2), pd.DataFrame(pixels, columns=list("abc")))
+
+
+@pytest.mark.parametrize("kind", ["histograms", "LightGBM"])
+@pytest.mark.parametrize("value", [1e299, 1e301, 1.7e308, np.inf, 1e-36, float(np.float32(1e-35)), 1.1e-35])
+def test_the_largest_values_are_not_missing_and_the_smallest_are_zeros_where_the_library_says_so(kind, value):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(500, 5))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    model = clone(CLASSIFIERS[kind]).set_params(**{"n_estimators": 25} if kind == "LightGBM" else {"max_iter": 25})
+    model.fit(X, rng.integers(0, 3, 500))
+    pixels = rng.normal(size=(2000, 5))
+    for sign in (1, -1):
+        pixels[:, 0] = sign * value
+        same(model, pixels)
 
 
 @pytest.mark.parametrize("kind", ["histograms", "LightGBM", "XGBoost", "scikit-learn"])

@@ -141,6 +141,16 @@ def test_fifty_classes_of_several_outputs_and_two_hundred_bands(training, pixels
     same(RandomForestClassifier(5, min_samples_leaf=3, random_state=0).fit(X @ mix, ranks), pixels[:3000] @ mix)
 
 
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier])
+@pytest.mark.parametrize("seed", range(4))
+def test_weights_below_zero_decide_nothing_before_the_last_tree(kind, seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(400, 5)).astype(np.float32), rng.integers(0, 3, 400)
+    options = {} if kind is DecisionTreeClassifier else {"n_estimators": 20, "bootstrap": False}
+    model = kind(max_depth=6, random_state=0, **options).fit(X, y, sample_weight=rng.normal(size=400) + 0.5)
+    same(model, rng.normal(size=(2000, 5)).astype(np.float32))
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "f2", "f4", "f8", ">f4"])
 def test_pixels_of_any_dtype_are_predicted_the_same(dtype, training, pixels):
     X, y = training

@@ -148,10 +148,8 @@ def _filled(name: str, how: str, metadata: Mapping[str, Any], template: str) -> 
             f"template {template!r} asks for {name!r}, and the metadata has {known}: use one of these, or assign it"
         )
     value = metadata[name]
-    if "%" in how:
-        value = pd.Timestamp(value)
     try:
-        text = _SEPARATORS.sub("_", format(value, how))
+        text = _SEPARATORS.sub("_", format(pd.Timestamp(value) if "%" in how else value, how))
     except (ValueError, TypeError) as error:
         raise CatalogError(f"{name}={value!r} does not take the format {how!r} of {template!r}: {error}") from error
     if text.strip(". ") == "":

@@ -180,7 +180,7 @@ def translate(estimator: Any, model: Trees, scale: Scale, finish: Finish, *, fin
         If they differ.
     """
     program = BoostedProgram(estimator, model, scale, finish, finite=finite)
-    pixels: Any = _made_up(model, not finite)
+    pixels: Any = _made_up(model, scale, not finite)
     names = getattr(estimator, "feature_names_in_", None)
     pixels = pixels if names is None else pd.DataFrame(pixels, columns=names)
     for method in finish.methods:
@@ -190,17 +190,23 @@ def translate(estimator: Any, model: Trees, scale: Scale, finish: Finish, *, fin
     return program
 
 
-def _made_up(model: Trees, missing: bool) -> NDArray[np.float32]:
-    """Return pixels whose values stand at thresholds, next to them and between them, and some of which are missing."""
+def _made_up(model: Trees, scale: Scale, missing: bool) -> np.ndarray:
+    """Return pixels whose values stand at thresholds, next to them and between them, and some of which are missing.
+
+    For libraries that compare doubles some are infinite or almost, too.
+    """
+    dtype: Any = np.float64 if isinstance(scale, RankScale) else np.float32
     rng = np.random.default_rng(0)
-    pixels = rng.normal(size=(300, model.n_features)).astype(np.float32)
+    pixels = rng.normal(size=(300, model.n_features)).astype(dtype)
     feature, threshold = model.splits
     for each in np.unique(feature):
-        # LightGBM tells missing values from the others by a threshold that is too large for single precision.
-        with np.errstate(over="ignore"):
-            edges = threshold[feature == each].astype(np.float32)
-        beside = np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(-np.inf))
-        pixels[:, each] = rng.choice(np.concatenate([edges, *beside, (edges[:-1] + edges[1:]) / 2]), len(pixels))
+        edges = threshold[feature == each].astype(dtype)
+        beside = np.nextafter(edges, dtype(np.inf)), np.nextafter(edges, dtype(-np.inf))
+        pixels[:, each] = rng.choice(np.concatenate([edges, *beside, edges[:-1] / 2 + edges[1:] / 2]), len(pixels))
+    if dtype is np.float64:
+        large = np.finfo(dtype).max
+        ends = rng.choice([np.inf, large, -large, -np.inf], pixels.shape)
+        pixels = np.where(rng.random(pixels.shape) < 0.05, ends, pixels)
     if missing:
         pixels[rng.random(pixels.shape) < 0.05] = np.nan
     return pixels

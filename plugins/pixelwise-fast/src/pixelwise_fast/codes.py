@@ -93,13 +93,18 @@ class RankScale:
         The feature and threshold of each split of a model.
     missing_is_zero : ndarray of bool of shape (n_features,)
         Features of which a missing value counts as zero.
+    integers : dtype, default=numpy.float64
+        What the library makes of arrays of whole numbers; those of frames are doubles.
     """
 
-    def __init__(self, feature: np.ndarray, values: np.ndarray, missing_is_zero: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, feature: np.ndarray, values: np.ndarray, missing_is_zero: NDArray[np.bool_], integers: type = np.float64
+    ) -> None:
         edges = [np.unique(values[feature == each]) for each in range(len(missing_is_zero))]
         self.starts = np.concatenate([[0], np.cumsum([len(each) for each in edges])]).astype(np.int64)
         self.edges = np.concatenate(edges).astype(np.float64)
         self.missing_is_zero = missing_is_zero
+        self.integers = integers
 
     def check(self, n_features: int) -> None:
         """Raise an error unless each feature has its edges."""
@@ -109,7 +114,7 @@ class RankScale:
 
     def dtype_of(self, X: Any) -> type:
         """Return what the library makes of values of other dtypes than the usual ones."""
-        return np.float64
+        return np.float64 if hasattr(X, "columns") else self.integers
 
     def thresholds(self, feature: np.ndarray, values: np.ndarray) -> NDArray[np.int32]:
         """Return the codes of thresholds, such that pixels go right if theirs is greater."""

@@ -81,6 +81,9 @@ class ForestProgram:
         self.n_jobs = n_jobs
         self.allows_nan = allows_nan
         self.scale = FloatScale()
+        #: By how much a class must lead beyond the trees that are left: leaves hold shares, which rounding may make a little
+        #: larger than 1, but weights below 0 make them anything.
+        self.margin = 1e-4 if ((values >= 0) & (values <= 1 + 1e-9)).all() else np.inf
         methods = ("predict",) if classes is None else ("predict", "predict_proba", "predict_log_proba")
         self.bounds = dict.fromkeys(methods, 0.0)
 
@@ -164,7 +167,7 @@ class ForestProgram:
             """Label some rows."""
             codes, layout = self._codes(X[part])
             scores = np.zeros((len(labels[part]), width))
-            label(*self.trees.arrays, codes, layout, values, scores, labels[part])
+            label(*self.trees.arrays, codes, layout, values, self.margin, scores, labels[part])
 
         in_blocks(work, len(X), n_jobs)
         return labels

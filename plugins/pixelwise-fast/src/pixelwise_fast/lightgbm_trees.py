@@ -15,6 +15,8 @@ __all__ = ["read"]
 
 _IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 _EXPONENTIAL = ("poisson", "gamma", "tweedie")
+#: What is no larger counts as zero.
+_ZERO = float(np.float32(1e-35))
 
 
 class LightGBMFinish:
@@ -26,18 +28,24 @@ class LightGBMFinish:
         LightGBM's description of it, such as "binary sigmoid:1".
     classes : ndarray or None
         The classes of a classifier.
+    scores : bool
+        Whether it has a decision function, which is new in LightGBM 4.7.
     """
 
-    def __init__(self, objective: str, classes: np.ndarray | None) -> None:
+    def __init__(self, objective: str, classes: np.ndarray | None, scores: bool) -> None:
         self.objective, *options = objective.split()
         self.slope = float(dict(option.split(":") for option in options if ":" in option).get("sigmoid", 1))
         self.classes = classes
-        self.methods: tuple[str, ...] = ("predict",) if classes is None else ("predict", "predict_proba")
+        self.methods: tuple[str, ...] = ("predict",)
+        if classes is not None:
+            self.methods += ("predict_proba", "decision_function") if scores else ("predict_proba",)
 
     def __call__(self, method: str, sums: np.ndarray) -> np.ndarray:
         """Return the result of a method from sums of shape (n_columns, n)."""
         if self.classes is None:
             return np.asarray(exponential(sums[0])) if self.objective in _EXPONENTIAL else sums[0]
+        if method == "decision_function":
+            return sums[0] if len(sums) == 1 else np.ascontiguousarray(sums.T)
         if self.objective == "multiclass":
             shares = softmax(sums)
         else:
@@ -82,7 +90,9 @@ def read(estimator: Any) -> BoostedProgram:
         raise EngineError("a feature's missing values are treated in two ways")
     column = np.arange(len(trees)) % columns
     model = Trees(trees, column.astype(np.int64), np.zeros(columns), n_features)
-    return translate(estimator, model, RankScale(*model.splits, reader.zero), LightGBMFinish(objective, classes))
+    # Whole numbers are rounded to single precision, in training too.
+    scale = RankScale(*model.splits, reader.zero, np.float32)
+    return translate(estimator, model, scale, LightGBMFinish(objective, classes, hasattr(estimator, "decision_function")))
 
 
 class _Reader:
@@ -103,8 +113,8 @@ class _Reader:
                 rows.append((-1, -1, 0, node["leaf_value"], 0, node.get("leaf_count", 1)))
                 continue
             self._note(node)
-            rows.append((len(nodes), len(nodes) + 1, node["split_feature"], node["threshold"], node["default_left"],
-                         node["internal_count"]))  # fmt: skip
+            rows.append((len(nodes), len(nodes) + 1, node["split_feature"], _threshold(node["threshold"]),
+                         node["default_left"], node["internal_count"]))  # fmt: skip
             nodes += [node["left_child"], node["right_child"]]
         names = ("left", "right", "feature", "threshold", "missing_left", "weight")
         dtypes = ("int64", "int64", "int64", "float64", "uint8", "float64")
@@ -116,3 +126,11 @@ class _Reader:
         if node["missing_type"] == "Zero":
             raise EngineError("it takes zeros for missing")
         (self.zero if node["missing_type"] == "None" else self.routed)[node["split_feature"]] = True
+
+
+def _threshold(dumped: float) -> float:
+    """Return the threshold that has the numbers on its sides that LightGBM sends there."""
+    if abs(dumped) <= _ZERO:
+        return _ZERO if dumped >= 0 else float(np.nextafter(-_ZERO, -np.inf))
+    # The infinity that parts all numbers from missing values is dumped as a number.
+    return np.inf if dumped >= 1e300 else dumped

@@ -13,8 +13,8 @@ __all__ = ["BLOCK", "as_table", "in_blocks", "read_only"]
 
 #: Rows that one thread takes at a time: enough that reading the trees from memory does not count.
 BLOCK = 16384
-#: What the kernels take as it is; all else becomes what the estimator itself would make of it.
-_DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
+#: What the kernels take as it is, because all libraries do; all else becomes what the estimator itself would make of it.
+_DTYPES = ("uint8", "int8", "uint16", "int16", "float32", "float64")
 
 
 def as_table(X: Any, dtype: type, n_features: int) -> np.ndarray:

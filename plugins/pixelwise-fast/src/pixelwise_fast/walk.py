@@ -257,15 +257,16 @@ def _let_go(scores, n, lead, pixels, labels, codes, width):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def label(nodes, starts, lead, codes, layout, values, scores, labels):  # type: ignore[no-untyped-def] # pragma: no cover
+def label(nodes, starts, lead, codes, layout, values, margin, scores, labels):  # type: ignore[no-untyped-def] # pragma: no cover
     """Write to `labels` the class with the largest mean, the first of several; `values` of no rows: a leaf names its class.
 
-    A tree adds 1 to a class at the most. So a pixel is let go once its best class leads by more than the trees that are left,
-    and a margin for rounding; the pixels that stay are moved to the front, their codes too.
+    Where a tree adds 1 to a class at the most, a pixel is let go once its best class leads by more than the trees that are
+    left, and `margin`: a little for rounding, or infinity where a tree may add more. The pixels that stay are moved to the
+    front, their codes too.
     """
     place, steps, final = np.empty(_CHUNK // 8, np.uint32), np.empty(_CHUNK // 8, np.uint32), np.empty(_CHUNK, np.uint32)
     n, n_trees, width, end = labels.shape[0], lead.shape[0], np.int64(layout[0]), 0
-    margin, pure = 1e-4 if values.shape[0] else 0.0, _n_pure(values, scores.shape[1])
+    pure = _n_pure(values, scores.shape[1])
     pixels, codes = _arranged(nodes, starts, codes, layout, n)
     between = _bounds(codes, layout, n)
     while end < n_trees:
