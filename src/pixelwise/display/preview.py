@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from pixelwise.errors import RasterReadError
 from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.grid import Grid
-from pixelwise.raster.io import RasterFile
+from pixelwise.raster.io import RasterFile, read_bands
 from pixelwise.table.layout import ToPixelMajor
 from pixelwise.table.missing import NanPolicy, missing_values, valid_rows
 
@@ -69,7 +69,7 @@ def _preview_of_file(path: str, most: int) -> Raster:
     height, width = (max(1, round(side / step)) for side in grid.shape)
     try:
         with rasterio.open(path) as file:
-            values = file.read(indexes, out_shape=(len(indexes), height, width))
+            values = read_bands(file, indexes, shape=(height, width))
             mask = file.dataset_mask(out_shape=(height, width)) == 0 if has_mask else None
             attrs = {**tags, **file.tags(1), **_colors(file)}
     except RasterioError as error:

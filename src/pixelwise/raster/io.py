@@ -22,7 +22,7 @@ from pixelwise.raster.carriers import EXTREME, Raster, unwrap
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.remote import remote_reading
 
-__all__ = ["ArraySource", "RasterFile", "as_nan", "open_source", "opening", "parse_memory"]
+__all__ = ["ArraySource", "RasterFile", "as_nan", "open_source", "opening", "parse_memory", "read_bands"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -137,6 +137,8 @@ class RasterFile:
         self.bands = band_names([file.descriptions[i] for i in at])
         self.nodata = tuple(file.nodatavals[i] for i in at)
         self.dtype = np.result_type(*(file.dtypes[i] for i in at)).name
+        #: Whether bands differ in dtype, as those of a VRT may.
+        self.is_mixed = len({file.dtypes[i] for i in at}) > 1
         self.block_shape: tuple[int, int] = file.block_shapes[at[0]]
         self.tags = dict(file.tags())
         own_mask = any({MaskFlags.per_dataset} == set(file.mask_flag_enums[i]) for i in at)
@@ -185,13 +187,14 @@ class RasterFile:
         where = "" if window is None else f" at rows {window.row_off}+{window.height}, columns {window.col_off}+{window.width}"
         chosen = range(self.n_bands) if bands is None else bands
         with _reading(f"raster {self.path}{where}"):
-            values = self._file.read([self.indexes[at] for at in chosen], window=window)
+            values = read_bands(self._file, [self.indexes[at] for at in chosen], window=window)
             mask = self._file.dataset_mask(window=window) == 0 if self.has_mask else None
         grid = self.grid
         if window is not None:
             grid = grid.window(window.row_off, window.col_off, window.height, window.width)
         names = None if self.bands is None else tuple(self.bands[at] for at in chosen)
         nodata = tuple(self.nodata[at] for at in chosen)
+        values = values.astype(self.dtype, copy=False)
         return Raster(values, grid, names, nodata, mask if mask is not None and mask.any() else None, attrs=self.tags)
 
     def close(self) -> None:
@@ -204,6 +207,15 @@ class RasterFile:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def read_bands(
+    file: Any, indexes: Sequence[int], window: Window | None = None, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Return bands of an open dataset as one array, since those of a VRT may be of several dtypes, which rasterio refuses."""
+    if len({file.dtypes[index - 1] for index in indexes}) > 1:
+        return np.stack([file.read(index, window=window, out_shape=shape) for index in indexes])
+    return np.asarray(file.read(list(indexes), window=window, out_shape=None if shape is None else (len(indexes), *shape)))
 
 
 class ArraySource:

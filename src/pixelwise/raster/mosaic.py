@@ -110,7 +110,7 @@ def _whole(tiles: Sequence[MosaicTile], strict: bool) -> Grid:
     low = [int(np.floor(axis.min() + _SLACK)) for axis in (cols, rows)]
     width, height = (int(np.ceil(axis.max() - _SLACK)) - start for axis, start in zip((cols, rows), low, strict=True))
     whole = first.window(low[1], low[0], height, width)
-    if tiles[0].nodata[0] is None and _has_gaps(tiles, whole):
+    if None in tiles[0].nodata and _has_gaps(tiles, whole):
         raise FillValueError(
             f"a mosaic of {len(tiles)} files with {tiles[0].path} would hold 0 between them, as they have no nodata value: "
             "write them with one, such as 255"
@@ -184,7 +184,8 @@ def virtual_raster(tiles: Sequence[MosaicTile], folder: Path | None = None) -> b
         told.tag = "VRTRasterBand"
         told.attrib |= {"blockXSize": str(min(_BLOCK, grid.width)), "blockYSize": str(min(_BLOCK, grid.height))}
         for tile in tiles:
-            source = ET.SubElement(told, "ComplexSource" if tile.nodata[0] is not None else "SimpleSource")
+            nodata = tile.nodata[number - 1]
+            source = ET.SubElement(told, "SimpleSource" if nodata is None else "ComplexSource")
             name, relative = _located(tile.path, folder)
             # Each thread opens the mosaic for itself, and must not share what is below.
             ET.SubElement(source, "SourceFilename", relativeToVRT=str(int(relative)), shared="0").text = name
@@ -199,8 +200,8 @@ def virtual_raster(tiles: Sequence[MosaicTile], folder: Path | None = None) -> b
             col, row = (round(at) for at in ~grid.transform @ (tile.grid.transform.c, tile.grid.transform.f))
             ET.SubElement(source, "SrcRect", xOff="0", yOff="0", xSize=width, ySize=height)
             ET.SubElement(source, "DstRect", xOff=str(col), yOff=str(row), xSize=width, ySize=height)
-            if tile.nodata[0] is not None:
-                ET.SubElement(source, "NODATA").text = f"{tile.nodata[number - 1]:.17g}"
+            if nodata is not None:
+                ET.SubElement(source, "NODATA").text = f"{nodata:.17g}"
         root.append(told)
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8"))

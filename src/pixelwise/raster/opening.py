@@ -81,19 +81,26 @@ def open_raster(
     if times is not None:
         raise GridError(f"times names {len(times)} dates, and source is one scene: pass a list of as many scenes")
     if isinstance(source, Mapping) or grid is not None:
-        raster = _scene(source, grid, Resampling[resampling])
-        array = to_dataarray(raster if raster.mask is None else as_nan(raster))
-        return array if chunks is None else array.chunk(chunks)
+        return _whole(source, grid, Resampling[resampling], chunks)
     path = os.fspath(source)
     with RasterFile(path) as file:
         masked = file.has_mask or len({repr(value) for value in file.nodata}) > 1
         at, bands = [index - 1 for index in file.indexes], file.bands
+        if file.is_mixed:
+            return _whole(path, None, Resampling.nearest, chunks)
     with opening(f"raster {path}"):
         opened = rioxarray.open_rasterio(path, chunks=chunks, masked=masked)
     assert isinstance(opened, xr.DataArray)
     array = opened if len(at) == opened.sizes["band"] else opened.isel(band=at)
     array = array.assign_coords(band=list(bands)) if bands else array
     return _without_identity_scale(array)
+
+
+def _whole(source: Any, grid: Grid | None, resampling: Resampling, chunks: Any) -> xr.DataArray:
+    """Open what rioxarray does not open by itself, by reading all of it."""
+    raster = _scene(source, grid, resampling)
+    array = to_dataarray(raster if _has_one_nodata(raster, needed=False) else as_nan(raster))
+    return array if chunks is None else array.chunk(chunks)
 
 
 def _without_identity_scale(array: xr.DataArray) -> xr.DataArray:
