@@ -72,6 +72,20 @@ def test_queries_by_time_take_days_months_and_spans(catalog: pw.GeoCatalog, when
     assert names(catalog.query(datetime=when)) == expected
 
 
+@pytest.mark.parametrize(
+    ("when", "expected"), [("2024-05-10/2024-05-20", "b"), ("2024-05", "b"), ("2024-04-30", ""), ("2024-05-31/..", "bcd")]
+)
+def test_a_composite_is_of_all_the_time_between_its_dates(catalog: pw.GeoCatalog, when: str, expected: str) -> None:
+    spans = {
+        "start_datetime": [None, "2024-05-01T00:00:00Z", None, None],
+        "end_datetime": [None, "2024-05-31T23:59:59Z", None, None],
+    }
+    dated = catalog.take([0, 1, 2, 3]).assign(
+        id=list("abcd"), datetime=["2024-03-01", "2024-05-01", "2024-06-01", "2025-01-01"], **spans
+    )
+    assert "".join(dated.query(datetime=when).frame["id"]) == expected
+
+
 def test_what_is_no_time_is_an_error(catalog: pw.GeoCatalog) -> None:
     for when in ("soon", "2017-13", "a/b/c"):
         with pytest.raises(CatalogError, match="is no time"):

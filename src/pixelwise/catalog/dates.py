@@ -11,7 +11,7 @@ import pandas as pd
 
 from pixelwise.errors import CatalogError
 
-__all__ = ["as_time", "date_in_name", "date_in_tags", "time_range"]
+__all__ = ["as_time", "date_in_name", "date_in_tags", "time_range", "time_spans"]
 
 #: Tags that hold when a scene was sensed, in lower case; the date of a TIFF itself is that of the writing.
 _TAGS = (
@@ -145,6 +145,26 @@ def time_range(when: Any) -> tuple[pd.Timestamp, pd.Timestamp]:
         raise CatalogError(f"datetime={when!r} is no time: write '2024-06', '2024-06-01/2024-08-31', or a pair", datetime=when)
     start, end = _moments(parts[0], pd.Timestamp.min)[0], _moments(parts[-1], pd.Timestamp.max)[1]
     return start, end
+
+
+def time_spans(frame: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Return the first and the last moment of each scene: those that STAC tells of a composite, or else its date.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The frame of a catalog.
+
+    Returns
+    -------
+    start, end : Series of datetime64[ns]
+        NaT where a scene has no date.
+    """
+    sides = []
+    for name in ("start_datetime", "end_datetime"):
+        told = [as_time(value) for value in frame[name]] if name in frame.columns else [None] * len(frame)
+        sides.append(pd.Series(told, index=frame.index, dtype="datetime64[ns]").fillna(frame["datetime"]))
+    return sides[0], sides[1]
 
 
 def _moments(part: Any, open_end: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pixelwise.catalog.dates import as_time, time_range
+from pixelwise.catalog.dates import as_time, time_range, time_spans
 from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
 from pixelwise.catalog.parquet import is_known, write_frame
 from pixelwise.catalog.scene import Scene
@@ -183,7 +183,8 @@ class GeoCatalog:
             What a scene's outline must touch; GeoSeries and GeoDataFrames bring their CRS.
         datetime : str, date, (start, end), or None
             A time, a day, a month ("2024-06") or a year, or two of them with a slash between ("2024-06/2024-08"), each in
-            whole; ".." leaves a side open. Scenes without a date are left out.
+            whole; ".." leaves a side open. A scene with the columns `start_datetime` and `end_datetime`, as composites have
+            them in STAC, is of all the time between. Scenes without a date are left out.
         crs : object, default="EPSG:4326"
             CRS of `bounds` and of a bare geometry; as it stands longitude and latitude in degrees.
 
@@ -207,8 +208,8 @@ class GeoCatalog:
                 raise CRSError("the geometry has no CRS: set it with set_crs(...)")
             keep &= shapely.intersects(self.frame.geometry.to_numpy(), degrees_of(shape, where))
         if datetime is not None:
-            start, end = time_range(datetime)
-            keep &= self.frame["datetime"].between(start, end).to_numpy()
+            (start, end), (first, last) = time_range(datetime), time_spans(self.frame)
+            keep &= ((first <= end) & (last >= start)).to_numpy()
         return self.take(keep)
 
     def tiles(self, column: str = "tile") -> list[Any]:
