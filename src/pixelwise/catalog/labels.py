@@ -184,7 +184,8 @@ class ReadLabel(Operator):
             return int(self.band) % file.n_bands
         if self.band not in names:
             raise BandError(
-                f"labels {file.path} have no band {self.band!r}: set band= to one of {', '.join(names)}", band=self.band
+                f"labels {file.path} have no band {self.band!r}: set band= to one of {', '.join(names)}, or a position from 0",
+                band=self.band,
             )
         return names.index(str(self.band))
 
