@@ -132,7 +132,7 @@ def test_rasters_are_fitted_with_label_rasters(raster: xr.DataArray, Xy: Any) ->
 
 def test_weights_may_be_a_raster(raster: xr.DataArray) -> None:
     weight = np.where(LABELS == 2, 0.0, 1.0)
-    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=500)).fit(raster, LABELS, sample_weight=weight)
+    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=5000)).fit(raster, LABELS, sample_weight=weight)
     assert 2 not in model.predict(raster).values
 
 
@@ -346,7 +346,7 @@ def test_pixels_that_lack_a_band_are_masked(fitted: pw.PixelwiseClassifier, hole
 
 
 @pytest.mark.parametrize(
-    "estimator", [HistGradientBoostingClassifier(max_iter=5), make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500))]
+    "estimator", [HistGradientBoostingClassifier(max_iter=5), make_pipeline(SimpleImputer(), LogisticRegression(max_iter=5000))]
 )
 def test_auto_gives_nan_to_those_who_take_it(holes: xr.DataArray, estimator: Any) -> None:
     model = pw.PixelwiseClassifier(estimator, nan="auto").fit(holes, LABELS)
@@ -356,16 +356,16 @@ def test_auto_gives_nan_to_those_who_take_it(holes: xr.DataArray, estimator: Any
 
 
 def test_auto_masks_for_those_who_do_not(holes: xr.DataArray) -> None:
-    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=500), nan="auto").fit(holes, LABELS)
+    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=5000), nan="auto").fit(holes, LABELS)
     assert (model.predict(holes).values[:, :40] == 255).all()
 
 
 def test_missing_values_are_imputed_with_the_training_median(holes: xr.DataArray, raster: xr.DataArray) -> None:
-    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=500), nan="impute").fit(raster, LABELS)
+    model = pw.PixelwiseClassifier(LogisticRegression(max_iter=5000), nan="impute").fit(raster, LABELS)
     filled = raster.astype("float32")
     filled[0, :, :40] = np.nan
     X, _ = pw.extract_pixels(filled, LABELS, nan="propagate")
-    again = pw.PixelwiseClassifier(LogisticRegression(max_iter=500), nan="impute").fit(X, pw.extract_pixels(raster, LABELS)[1])
+    again = pw.PixelwiseClassifier(LogisticRegression(max_iter=5000), nan="impute").fit(X, pw.extract_pixels(raster, LABELS)[1])
     assert (again.predict(holes).values[1:] != 255).all()
     assert (again.predict(holes).values[0] == 255).all()
     assert again.imputer_.statistics_[0] == np.median(raster.values[0, :, 40:])
