@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from scipy.stats import entropy
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -198,3 +200,68 @@ def test_all_maps_have_overviews_on_request(scene: Path, model: Any, tmp_path: P
     assert set(np.unique(smaller)) == {0, 1, 255}
     squares = np.stack([full[row::2, col::2] for row in (0, 1) for col in (0, 1)])
     np.testing.assert_allclose(mean, squares.mean(axis=0), rtol=1e-5)
+
+
+ALL = ("predict", "predict_proba", "predict_uncertainty", "DI", "inside")
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+@pytest.mark.parametrize("kind", ["classifier", "pipeline"])
+def test_uncertainty_and_applicability_come_from_the_read_of_the_map(
+    scene: Path, pixels: Any, tmp_path: Path, kind: str, workers: int | None
+) -> None:
+    forest = pw.PixelwiseClassifier(RandomForestClassifier(5, random_state=0))
+    model = (forest if kind == "classifier" else make_pipeline(Counted(), forest)).fit(*pixels)
+    area = pw.AreaOfApplicability(model).fit(*pixels)
+    Counted.calls = 0
+    made = pw.predict_raster(model, scene, in_folder(tmp_path, ALL), area=area, workers=workers)
+    if kind == "pipeline":
+        # once for the model's own maps, and once for each of the area, which sees chips as they are read
+        assert Counted.calls == 3
+    raster = pw.open_raster(scene)
+    maps = {name: pw.open_raster(path).values for name, path in made.items()}
+    np.testing.assert_array_equal(maps["predict"][0], model.predict(raster).values)
+    np.testing.assert_array_equal(maps["predict_proba"], model.predict_proba(raster).values)
+    np.testing.assert_array_equal(maps["DI"], area.transform(raster).values)
+    np.testing.assert_array_equal(maps["inside"][0], area.predict(raster).values)
+    shares = maps["predict_proba"].astype(float)
+    np.testing.assert_allclose(maps["predict_uncertainty"][0], entropy(shares, axis=0, base=2), atol=1e-6)
+    assert np.isnan(maps["predict_uncertainty"][0, 30:60, 100:300]).all()
+
+
+def test_one_map_of_uncertainty_is_that_of_several(scene: Path, pixels: Any, tmp_path: Path) -> None:
+    model = make_pipeline(Counted(), pw.PixelwiseClassifier(LogisticRegression(max_iter=5000))).fit(*pixels)
+    assert not hasattr(model, "predict_uncertainty")
+    alone = pw.predict_raster(model, scene, tmp_path / "alone.tif", method="predict_uncertainty")
+    both = pw.predict_raster(model, scene, in_folder(tmp_path, ("predict", "predict_uncertainty")))
+    assert alone.read_bytes() == both["predict_uncertainty"].read_bytes()
+
+
+def test_an_area_and_its_maps_belong_together(scene: Path, pixels: Any, tmp_path: Path, model: Any) -> None:
+    area = pw.AreaOfApplicability(model).fit(*pixels)
+    with pytest.raises(ValueError, match="'inside' is a map of an area of applicability: pass area="):
+        pw.predict_raster(model, scene, in_folder(tmp_path, ("predict", "inside")))
+    with pytest.raises(ValueError, match="area is given, and dst names no map of it"):
+        pw.predict_raster(model, scene, tmp_path / "map.tif", area=area)
+    with pytest.raises(TypeError, match="is no area of applicability: pass AreaOfApplicability"):
+        pw.predict_raster(model, scene, in_folder(tmp_path, ("predict", "DI")), area=model)
+    with pytest.raises(NotFittedError):
+        pw.predict_raster(model, scene, in_folder(tmp_path, ("predict", "DI")), area=pw.AreaOfApplicability(model))
+    assert not [name for name in everything(tmp_path) if name.startswith(("predict", "DI", "inside", "map"))]
+
+
+def test_a_run_with_another_area_begins_anew(scene: Path, pixels: Any, tmp_path: Path, model: Any) -> None:
+    X, y = pixels
+    paths, seen = in_folder(tmp_path, ("predict", "DI")), []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    options = {"memory": f"{tight(model, scene, paths, area=pw.AreaOfApplicability(model).fit(X, y))}B", "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        pw.predict_raster(model, scene, paths, area=pw.AreaOfApplicability(model).fit(X, y), progress=stop, **options)
+    other = pw.AreaOfApplicability(model).fit(X[::7], y[::7])
+    made = pw.predict_raster(model, scene, paths, area=other, **options)
+    np.testing.assert_array_equal(pw.open_raster(made["DI"]).values, other.transform(pw.open_raster(scene)).values)

@@ -19,8 +19,9 @@ __all__ = ["predict"]
 @click.argument("src", metavar="SRC")
 @click.argument("dst", type=click.Path(path_type=Path))
 @click.option("--memory", default="512MB", show_default=True, help="Most memory beyond the model: 512MB, 2GB, 1GiB.")
-@click.option("--method", type=click.Choice(["predict", "predict_proba"]), default="predict", show_default=True,
-              help="predict: one band of class codes or numbers; predict_proba: one band a class, from 0 to 1.")  # fmt: skip
+@click.option("--method", type=click.Choice(["predict", "predict_proba", "predict_uncertainty"]), default="predict",
+              show_default=True, help="predict: one band of class codes or numbers; predict_proba: one band a class, from 0 to "
+              "1; predict_uncertainty: entropy of these, from 0 to 1, or standard deviation of a number.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Threads; they share the memory.")
 @click.option("--overwrite/--no-overwrite", default=False, show_default=True, help="Replace an existing map.")
 @click.option("--trusted", multiple=True, metavar="TYPE", help="Type that may be built, as the error names it.")

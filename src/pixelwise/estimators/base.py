@@ -17,6 +17,7 @@ from pixelwise.errors import LabelError, MissingDataError
 from pixelwise.estimators.compiled import restored, with_program
 from pixelwise.estimators.mapping import RasterMapping, is_fitted, output_type
 from pixelwise.estimators.nan_support import expects_nan
+from pixelwise.estimators.uncertainty import called
 from pixelwise.families import EstimatorFamily
 from pixelwise.raster.carriers import is_raster, unwrap
 from pixelwise.table.bands import band_order
@@ -35,7 +36,7 @@ def delegates(method: str) -> Any:
     def has(self: Any) -> bool:
         """Whether the wrapped estimator has the method."""
         inner = self.__dict__.get("estimator_", self.estimator)
-        return hasattr(inner, method)
+        return called(inner, method) is not None
 
     return available_if(has)
 

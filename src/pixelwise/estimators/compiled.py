@@ -12,6 +12,7 @@ import numpy as np
 
 from pixelwise.engines import CompiledEstimator, compile_estimator
 from pixelwise.errors import EngineError
+from pixelwise.estimators.uncertainty import called
 from pixelwise.mapped import current
 from pixelwise.plugins import plugins
 
@@ -58,7 +59,7 @@ def predictor_of(mapper: Any, inner: Any, method: str) -> Any:
     True
     """
     compiled = None if mapper.engine is None else compiled_for(inner, mapper.engine)
-    return compiled if compiled is not None and hasattr(compiled, method) else inner
+    return inner if compiled is None or called(compiled, method) is None else compiled
 
 
 def coder_of(predictor: Any, codes: tuple[float, ...]) -> Callable[[np.ndarray, Any], np.ndarray] | None:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted
 from pixelwise.errors import FillValueError, GridError, MissingDataError, MissingDataWarning
 from pixelwise.estimators.compiled import LEARNED, coder_of, predictor_of
 from pixelwise.estimators.nan_support import dtype_taken, takes_nan
+from pixelwise.estimators.uncertainty import called
 from pixelwise.families import EstimatorFamily, OutputType, default_fill
 from pixelwise.plugins import plugins
 from pixelwise.raster.carriers import Raster, is_raster, rewrap, unwrap
@@ -68,8 +69,8 @@ class _Plan:
     frame: Any
     #: Whether estimators take rows as they are.
     flat: bool
-    #: What is called: the estimator, or what an engine has made of it; and what of that predicts codes from pixels as they are.
-    predictor: Any
+    #: What is called, of the estimator or of what an engine has made of it; and what predicts codes from pixels as they are.
+    call: Any
     coder: Any
     #: Attributes and band names of maps by their number of outputs.
     described: dict[Any, tuple[dict[str, Any], tuple[str, ...] | None]] = field(default_factory=dict)
@@ -135,7 +136,7 @@ class RasterMapping:
 
     def _on_table(self, X: Any, method: str) -> Any:
         inner = self._fitted()
-        return self._decode(getattr(predictor_of(self, inner, method), method)(self._table(X, inner, method)), method)
+        return self._decode(called(predictor_of(self, inner, method), method)(self._table(X, inner, method)), method)
 
     def _table(self, X: Any, inner: Any, method: str) -> Any:
         if method == "inverse_transform":
@@ -185,7 +186,7 @@ class RasterMapping:
         flat = flat if isinstance(columns, slice) else flat[columns]
         mask = None if raster.mask is None else layout.flatten_mask(raster.mask, cube.shape)
         mask = mask if mask is None or mask.ndim < 2 else mask[columns]
-        call, n = getattr(plan.predictor, method), flat.shape[1]
+        call, n = plan.call, flat.shape[1]
         step = max(1, min(_BLOCK, _BLOCK_BYTES // (8 * len(flat))))
         out, buffer = None, np.empty((-(-min(step, n) // _ROWS) * _ROWS, len(flat)), plan.dtype)
         for start in range(0, n, step):
@@ -260,7 +261,7 @@ class RasterMapping:
         own = method == "predict" and how in ("mask", "raise")
         return _Plan(
             key, learned, policy, layout, columns, how, marks, names, dtype_taken(inner, cube.dtype), pair,
-            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, predictor,
+            None if layout.is_panel else _columns_of(inner, len(names)), not layout.is_panel, called(predictor, method),
             coder_of(predictor, self._codes()) if own and not layout.is_panel else None,
         )  # fmt: skip
 
@@ -320,7 +321,7 @@ class RasterMapping:
 
     def _nothing(self, inner: Any, probe: np.ndarray, n: int, method: str, pair: OutputType) -> np.ndarray:
         """Return a map of nothing but fill, where no pixel could be predicted."""
-        made = self._coded(getattr(inner, method)(_named(inner, probe)), method)
+        made = self._coded(called(inner, method)(_named(inner, probe)), method)
         return np.full((*made.shape[1:], n), pair.fill_value, pair.dtype)
 
     def _describe(self, method: str, n_outputs: int | None, dtype: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:

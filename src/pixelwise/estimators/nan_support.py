@@ -10,6 +10,7 @@ from sklearn.cluster import BisectingKMeans, KMeans, MiniBatchKMeans
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from pixelwise.estimators.uncertainty import called
 from pixelwise.families import EstimatorFamily
 from pixelwise.table.missing import table_dtype
 
@@ -41,7 +42,7 @@ def takes_nan(estimator: Any, n_features: int, method: str, family: EstimatorFam
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            getattr(estimator, method)(np.full((1, n_features), np.nan))
+            called(estimator, method)(np.full((1, n_features), np.nan))
         # Any error of any third-party estimator means the same: it does not take NaN.
         except Exception:
             return False

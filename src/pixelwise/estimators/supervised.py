@@ -12,6 +12,7 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from pixelwise.errors import LabelError
 from pixelwise.estimators.base import PixelwiseBase, delegates
+from pixelwise.estimators.uncertainty import UNCERTAINTY
 from pixelwise.families import EstimatorFamily
 
 __all__ = ["PixelwiseClassifier", "PixelwiseRegressor"]
@@ -137,6 +138,24 @@ class PixelwiseClassifier(_ScoresRasters, ClassifierMixin, PixelwiseBase):
     def decision_function(self, X: Any) -> Any:
         """Return confidence scores: a raster of one band, or of one a class, or an ndarray."""
         return self._apply(X, "decision_function")
+
+    @delegates(UNCERTAINTY)
+    def predict_uncertainty(self, X: Any) -> Any:
+        """Say how unsure the classes are: the entropy of the probabilities, by the largest that so many classes can have.
+
+        It is what the model says of itself, and no better than its probabilities.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (y, x) of float32, or ndarray of shape (n,)
+            From 0, where one class has all, to 1, where all are equal; for several targets a band, or a column, each.
+        """
+        return self._apply(X, UNCERTAINTY)
 
     def _encode(self, y: Any, params: dict[str, Any], family: EstimatorFamily, first: bool) -> Any:
         if first:
@@ -294,3 +313,21 @@ class PixelwiseRegressor(_ScoresRasters, RegressorMixin, PixelwiseBase):
         raster (y, x), or (band, y, x) for several targets, or ndarray of shape (n,) or (n, n_targets)
         """
         return self._apply(X, "predict")
+
+    @delegates(UNCERTAINTY)
+    def predict_uncertainty(self, X: Any) -> Any:
+        """Say how unsure the targets are: their standard deviation, in the unit of the target.
+
+        Estimators that predict with ``return_std`` (Gaussian processes, Bayesian regression) tell it themselves; of random
+        forests, extra trees and bagging it is the one among their members, which leaves the noise of single pixels out.
+
+        Parameters
+        ----------
+        X : raster of any carrier, PixelTable, array or DataFrame
+            Pixels.
+
+        Returns
+        -------
+        raster (y, x), or (band, y, x) for several targets, of float32, or ndarray of shape (n,) or (n, n_targets)
+        """
+        return self._apply(X, UNCERTAINTY)

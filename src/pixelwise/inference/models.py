@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.supervised import PixelwiseClassifier, PixelwiseRegressor
 from pixelwise.estimators.unsupervised import PixelwiseClusterer, PixelwiseTransformer
@@ -18,16 +19,28 @@ from pixelwise.operators.core import Sequential
 from pixelwise.raster.carriers import Raster
 from pixelwise.table.missing import NanPolicy, as_policy
 
-__all__ = ["as_raster_model", "calls_of", "final_step", "method_of", "policy_of", "with_engine"]
+__all__ = [
+    "OF_AREA",
+    "as_raster_model",
+    "calls_of",
+    "calls_of_area",
+    "final_step",
+    "method_of",
+    "policy_of",
+    "with_engine",
+]
 
 #: From a chip to what is made of it.
 Call = Callable[[Raster], Raster]
+#: Maps of an area of applicability beside those of a model, and what is called of it for them.
+OF_AREA = {"DI": "transform", "inside": "predict"}
 
 _METHODS = (
     "predict",
     "predict_proba",
     "predict_log_proba",
     "decision_function",
+    "predict_uncertainty",
     "transform",
     "inverse_transform",
     "score_samples",
@@ -67,9 +80,10 @@ def as_raster_model(model: Any, *methods: str) -> Any:
     if hasattr(model, "fit"):
         check_is_fitted(model)
     ready = model if _takes_rasters(final_step(model)) else _wrapped(model)
-    missing = next((method for method in methods if not hasattr(ready, method)), None)
+    able = [ready, _parted(ready)[1]]
+    missing = next((method for method in methods if not any(hasattr(each, method) for each in able)), None)
     if missing is not None:
-        has = ", ".join(repr(name) for name in _METHODS if hasattr(ready, name))
+        has = ", ".join(repr(name) for name in _METHODS if any(hasattr(each, name) for each in able))
         raise ValueError(
             f"{type(model).__name__} has no method {missing!r}: choose one of {has or 'another model, it has none'}"
         )
@@ -148,7 +162,7 @@ def calls_of(model: Any, methods: Sequence[str]) -> tuple[list[Call], dict[str, 
     """Part a model into what all its methods do first, and the methods.
 
     Of a Pipeline that several methods are called of, the steps in front of the last one are the same for all, and are applied
-    once.
+    once; and so they are where it is its last step alone that has the method.
 
     Parameters
     ----------
@@ -175,15 +189,59 @@ def calls_of(model: Any, methods: Sequence[str]) -> tuple[list[Call], dict[str, 
     (1, ['predict', 'predict_proba'])
     """
     front: list[Call] = []
-    if len(methods) > 1:
-        # What else is a Pipeline may do more between its steps.
-        while hasattr(model, "best_estimator_") or (type(model) in (Pipeline, Sequential) and _is_step(model.steps[-1][1])):
-            if hasattr(model, "best_estimator_"):
-                model = model.best_estimator_
-                continue
-            front += [step.transform for _, step in model.steps[:-1] if _is_step(step)]
-            model = model.steps[-1][1]
+    if len(methods) > 1 or not all(hasattr(model, method) for method in methods):
+        front, model = _parted(model)
     return front, {method: getattr(model, method) for method in methods}
+
+
+def calls_of_area(area: Any, names: Sequence[str]) -> dict[str, Call]:
+    """Return what is called of an area of applicability.
+
+    Parameters
+    ----------
+    area : AreaOfApplicability or None
+        Fitted.
+    names : sequence of str
+        All maps that are wanted, those of the model as well.
+
+    Returns
+    -------
+    dict of str to callable
+        From a chip as it is read, by the name of the map.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If it is something else.
+    ValueError
+        If one of its maps is wanted and there is no area, or the other way round.
+    """
+    wanted = [name for name in names if name in OF_AREA]
+    if area is None and not wanted:
+        return {}
+    if area is None:
+        raise ValueError(f"{wanted[0]!r} is a map of an area of applicability: pass area=AreaOfApplicability(model).fit(X, y)")
+    if not isinstance(area, AreaOfApplicability):
+        raise TypeError(f"area={area!r} is no area of applicability: pass AreaOfApplicability(model).fit(X, y)")
+    check_is_fitted(area)
+    if not wanted:
+        raise ValueError("area is given, and dst names no map of it: add {'DI': path}, {'inside': path} or both to dst")
+    return {name: getattr(area, OF_AREA[name]) for name in wanted}
+
+
+def _parted(model: Any) -> tuple[list[Call], Any]:
+    """Return what is done in front of the last step of Pipelines and fitted searches, and that step."""
+    front: list[Call] = []
+    # What else is a Pipeline may do more between its steps.
+    while hasattr(model, "best_estimator_") or (type(model) in (Pipeline, Sequential) and _is_step(model.steps[-1][1])):
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+            continue
+        front += [step.transform for _, step in model.steps[:-1] if _is_step(step)]
+        model = model.steps[-1][1]
+    return front, model
 
 
 def _is_step(step: Any) -> bool:

@@ -14,7 +14,7 @@ from sklearn.multioutput import ClassifierChain, MultiOutputClassifier, MultiOut
 from pixelwise.errors import MemoryBudgetError
 from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.mapping import _BLOCK, _BLOCK_BYTES
-from pixelwise.inference.models import final_step
+from pixelwise.inference.models import OF_AREA, final_step
 from pixelwise.inference.scene_source import Source
 from pixelwise.raster.destination import tile_side
 from pixelwise.table.missing import table_dtype
@@ -184,6 +184,8 @@ class _Stages:
 
 def _n_outputs(model: Any, method: str) -> int:
     """Return how many bands a fitted model makes, as far as it says so; else one."""
+    if method in OF_AREA:
+        return 2 if method == "DI" else 1
     last = final_step(model)
     inner = final_step(getattr(last, "estimator_", last.estimator)) if isinstance(last, PixelwiseBase) else last
     if method == "transform":

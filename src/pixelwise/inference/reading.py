@@ -35,13 +35,14 @@ class ChipReader:
         Pixels that are read round a chip.
     threads : int
         How many.
-    ahead : tuple of (list of callable, dict of str to callable), or None, default=None
-        What the threads predict, as from `calls_of`; None only reads.
+    ahead : tuple of (list of callable, dict of str to callable, dict of str to callable), or None, default=None
+        What the threads predict, as from `calls_of`, and what they call of chips as they are read; None only reads.
     """
 
     def __init__(
-        self, src: Any, source: Source, halo: int, threads: int, ahead: tuple[list[Call], dict[str, Call]] | None = None
-    ) -> None:
+        self, src: Any, source: Source, halo: int, threads: int,
+        ahead: tuple[list[Call], dict[str, Call], dict[str, Call]] | None = None,
+    ) -> None:  # fmt: skip
         self._grid, self._halo, self._ahead = source.grid, halo, ahead
         self._options, self._config = rasterio.env.getenv(), sklearn.get_config()
         # One handle is used by one thread at a time, as GDAL wants it; an open dataset cannot be opened once more.
@@ -75,12 +76,13 @@ class ChipReader:
             self._free.put(file)
         if self._ahead is None:
             return window, chip, None
-        front, calls = self._ahead
+        front, calls, around = self._ahead
         with sklearn.config_context(**self._config):
             seen = chip
             for step in front:
                 seen = step(seen)
-            return window, chip, {method: call(seen) for method, call in calls.items()}
+            made = {method: call(seen) for method, call in calls.items()}
+            return window, chip, made | {name: call(chip) for name, call in around.items()}
 
     def close(self) -> None:
         """Close the handles that were opened here."""

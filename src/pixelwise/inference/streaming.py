@@ -12,12 +12,13 @@ import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
+from pixelwise.assessment.applicability import AreaOfApplicability
 from pixelwise.catalog.fingerprint import fingerprint, scene_fingerprint, source_fingerprint
 from pixelwise.catalog.scene import Scene
 from pixelwise.errors import GridError
 from pixelwise.heap import heap_kept
 from pixelwise.inference.kept_chips import KeptChips, forget_chips
-from pixelwise.inference.models import as_raster_model, calls_of, with_engine
+from pixelwise.inference.models import OF_AREA, as_raster_model, calls_of, calls_of_area, with_engine
 from pixelwise.inference.outputs import Maps, destinations, refuse_sources
 from pixelwise.inference.part import Part, part_of
 from pixelwise.inference.plan import ChipPlan, plan_chips
@@ -52,6 +53,7 @@ def predict_raster(
     window: Any = None,
     geometry: Any = None,
     resume: bool = False,
+    area: AreaOfApplicability | None = None,
 ) -> Any:
     """Apply a fitted model to a raster file and write the map, or several maps from one read, chip by chip.
 
@@ -67,12 +69,12 @@ def predict_raster(
         same pixels; a DataArray, which may be lazy. Files are read ahead in a thread of its own.
     dst : path, or mapping of str to path
         GeoTIFF to write, which is uploaded in the end if it is in ``s3://`` or ``gs://``; or one for each of several methods,
-        such as ``{"predict": "map.tif", "predict_proba": "p.tif"}``: then each chip is read once, and steps in front of the
-        last one of a Pipeline are applied once.
+        such as ``{"predict": "map.tif", "predict_proba": "p.tif", "predict_uncertainty": "u.tif"}``: then each chip is read
+        once, and steps in front of the last one of a Pipeline are applied once. "DI" and "inside" are maps of `area`.
     memory : str or int, default="512MB"
         Most memory to take beyond the model, as text with a unit or in bytes.
     method : str, default="predict"
-        The method to call for a single map: "predict", "predict_proba", "transform" ...
+        The method to call for a single map: "predict", "predict_proba", "predict_uncertainty", "transform" ...
     workers : int or None, default=None
         Threads that read and predict chips at the same time; None predicts in the calling thread, while another reads ahead.
     engine : str or None, default="auto"
@@ -97,6 +99,9 @@ def predict_raster(
     resume : bool, default=False
         Whether chips are kept in a hidden folder beside the map until it is complete, so that the same call goes on with the
         others after the process was killed. Chips of another model, source, part or memory are not used.
+    area : AreaOfApplicability or None, default=None
+        Fitted, for maps from the same read: "DI", how unlike the training pixels each pixel is (and "LPD", where it counts
+        that), and "inside", 1 where the model applies.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def predict_raster(
     RasterReadError, RasterWriteError
         If a file cannot be read or written, or two maps have the same destination.
     ValueError
-        If the model does not have a method.
+        If the model does not have a method, or `area` is lacking.
 
     Warns
     -----
@@ -134,8 +139,9 @@ def predict_raster(
     """
     paths, budget, threads = destinations(dst, method), parse_memory(memory), _threads(workers)
     check_driver(driver)
-    model = with_engine(as_raster_model(model, *paths), engine)
-    (front, calls), halo = calls_of(model, list(paths)), halo_of(model)
+    around, methods = calls_of_area(area, list(paths)), [name for name in paths if name not in OF_AREA]
+    model = with_engine(as_raster_model(model, *methods), engine)
+    (front, calls), halo = calls_of(model, methods), max(halo_of(model), halo_of(area))
     with contextlib.ExitStack() as stack:
         source = source_of(src)
         stack.callback(source.close)
@@ -144,13 +150,13 @@ def predict_raster(
         plan = plan_chips(source, model, budget, methods=list(paths), halo=halo, workers=threads)
         stack.enter_context(_limits(plan))
         stack.enter_context(heap_kept())
-        ahead = (front, calls) if threads > 1 else None
+        ahead = (front, calls, around) if threads > 1 else None
         reader = stack.enter_context(contextlib.closing(ChipReader(src, source, halo, threads, ahead)))
         tile = plan.tile(part.grid.shape)
         options = {"compress": compress, "tile": tile, "driver": driver, "overviews": overviews}
         maps = stack.enter_context(Maps(paths, part.grid, colors, {**options, "whole_tiles": part.fills(tile)}))
         windows = list(part.windows(plan.height, plan.width))
-        kept = KeptChips(maps, paths, _mark(src, model, paths, plan, part)) if resume else None
+        kept = KeptChips(maps, paths, _mark(src, (model, area), paths, plan, part)) if resume else None
         # The first chip is always made, because it says what the maps are.
         todo = [at for at in windows if kept is None or at is windows[0] or part.place(at) not in kept]
         read = one_thread()(reader.chip) if threads > 1 else reader.chip
@@ -167,6 +173,8 @@ def predict_raster(
                 for name, call in calls.items():
                     made[name] = call(seen)
                 del seen
+                for name, call in around.items():
+                    made[name] = call(chip)
             made = {name: part.hidden(_core(whole, chip, at, halo), at) for name, whole in made.items()}
             (kept or maps).write(made, part.place(at))
             sightings.note(chip, next(iter(made.values())))
@@ -188,7 +196,7 @@ def _threads(workers: int | None) -> int:
     return workers or 1
 
 
-def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
+def _mark(src: Any, models: tuple[Any, Any], methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
     """Return what tells a run from others whose chips are not the same."""
     files = files_read(src)
     if files is None:
@@ -197,11 +205,11 @@ def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Pa
     place = (part.window.flatten(), shapes, plan.height, plan.width)
     try:
         known = scene_fingerprint(src) if isinstance(src, Scene) else source_fingerprint(files)
-        return fingerprint((__version__, model, tuple(methods), place, known))
+        return fingerprint((__version__, models, tuple(methods), place, known))
     except (pickle.PicklingError, TypeError) as error:
         why = "resume=True tells models apart by what they hold"
         remedy = "leave out what is open or running, such as files, locks and generators"
-        raise ValueError(f"{why}, and {type(model).__name__} cannot be pickled ({error}): {remedy}") from error
+        raise ValueError(f"{why}, and {type(models[0]).__name__} cannot be pickled ({error}): {remedy}") from error
 
 
 @contextlib.contextmanager
