@@ -315,13 +315,18 @@ class GeoCatalog:
     def to_parquet(self, path: Any) -> None:
         """Write the catalog as GeoParquet, which `open_catalog` reads without opening a file of the scenes.
 
+        Relative paths that lie below the folder of the file stay relative to it, so that the folder can be moved; others are
+        written whole. So are those in columns such as ``label_uri``.
+
         Parameters
         ----------
         path : path
-            Where; an existing file is replaced.
+            Where; an existing file is replaced when the new one is whole.
 
         Raises
         ------
+        CatalogError
+            If it cannot be written there.
         DependencyMissingError
             If pyarrow is not installed.
         """
