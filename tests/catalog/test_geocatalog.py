@@ -13,7 +13,7 @@ import shapely
 
 import pixelwise as pw
 from pixelwise.catalog.dates import date_in_name, time_range
-from pixelwise.errors import CatalogError, CRSError
+from pixelwise.errors import CatalogError, CRSError, GridError
 
 
 def names(catalog: pw.GeoCatalog) -> str:
@@ -271,3 +271,13 @@ def test_a_large_group_does_not_spoil_the_share(catalog: pw.GeoCatalog) -> None:
     assert {len(many.split(0.2, max_overlap=1, random_state=seed)[1]) for seed in range(12)} == {2}
     two = catalog.take(np.zeros(10, int)).assign(tile=list("AAAAAABBBB"))
     assert {len(two.split(0.1, max_overlap=1, random_state=seed)[1]) for seed in range(6)} == {4}
+
+
+def test_places_that_are_none_are_refused(catalog: pw.GeoCatalog) -> None:
+    for bounds in ((1, 2, 3), 5):
+        with pytest.raises(CatalogError, match="are none: give left, bottom, right and top"):
+            catalog.query(bounds=bounds)
+    with pytest.raises(CatalogError, match=r"geometry='field\.gpkg' is no geometry"):
+        catalog.query(geometry="field.gpkg")
+    with pytest.raises(GridError, match="is no window: give rasterio.windows.Window"):
+        catalog[0].load(((0, 5), (0, 5)))
