@@ -279,5 +279,5 @@ def test_places_that_are_none_are_refused(catalog: pw.GeoCatalog) -> None:
             catalog.query(bounds=bounds)
     with pytest.raises(CatalogError, match=r"geometry='field\.gpkg' is no geometry"):
         catalog.query(geometry="field.gpkg")
-    with pytest.raises(GridError, match="is no window: give rasterio.windows.Window"):
+    with pytest.raises(GridError, match=r"is no window: give rasterio\.windows\.Window"):
         catalog[0].load(((0, 5), (0, 5)))

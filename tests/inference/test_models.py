@@ -44,5 +44,5 @@ def test_the_halo_of_a_fitted_search_is_that_of_its_best_estimator() -> None:
 
 
 def test_the_path_of_a_model_is_no_model() -> None:
-    with pytest.raises(TypeError, match=r"model='forest\.pixelwise' is a path: load_artifact"):
+    with pytest.raises(TypeError, match=r"model='forest\.pixelwise' is a path: read the model"):
         as_raster_model("forest.pixelwise", "predict")

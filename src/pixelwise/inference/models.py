@@ -66,9 +66,7 @@ def as_raster_model(model: Any, *methods: str) -> Any:
     PixelwiseRegressor(estimator=Ridge())
     """
     if isinstance(model, str | os.PathLike):
-        raise TypeError(
-            f"model={os.fspath(model)!r} is a path: load_artifact({os.fspath(model)!r}) reads the model that is there"
-        )
+        raise TypeError(f"model={os.fspath(model)!r} is a path: read the model that is there with load_artifact, and give that")
     if hasattr(model, "fit"):
         check_is_fitted(model)
     ready = model if _takes_rasters(final_step(model)) else _wrapped(model)

@@ -183,7 +183,7 @@ def predict_raster(
     return paths if isinstance(dst, Mapping) else paths[method]
 
 
-def _threads(workers: int | None) -> int:
+def _threads(workers: Any) -> int:
     if workers is not None and (not isinstance(workers, int | np.integer) or workers < 1):
         raise ValueError(f"workers={workers!r} is no number of threads: pass 1 or more, or None")
     return int(workers or 1)

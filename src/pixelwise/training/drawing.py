@@ -66,11 +66,7 @@ class Source:
                 raise LabelError(f"{name}={band!r} is a band of the labels, and there are none: give y_pipeline")
         for name, pipeline, remedy in (
             ("X_pipeline", self.reader.features, "an operator, a Sequential of them, or a function"),
-            (
-                "y_pipeline",
-                self.reader.labels,
-                "ReadLabel(labels=..., column=...), a Sequential that begins with it, or a function",
-            ),
+            ("y_pipeline", self.reader.labels, "ReadLabel(labels=..., column=...), what begins with it, or a function"),
         ):
             if pipeline is not None and not callable(pipeline):
                 raise TypeError(f"{name} is a {type(pipeline).__name__}, which cannot be called with a chip: give {remedy}")
