@@ -21,7 +21,7 @@ feature_pipeline = gz.Sequential([
     gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
     gz.indices.AppendIndex(gz.indices.NDWI(green_idx=1, nir_idx=3), name="ndwi"),
 ])
-label_pipeline = gz.Sequential([gz.ReadLabel(label_uri_field="label_uri", band="crop_class")])
+label_pipeline = gz.Sequential([gz.catalog_ops.ReadLabel(label_uri_field="label_uri", band="crop_class")])
 
 # Fit globally.
 clf = gz.fit_pixelwise(
@@ -46,11 +46,11 @@ predict_pipeline = gz.Sequential([
     ),
 ])
 test_catalog = gz.open_catalog(test)
-made = gz.CatalogPipeline(
+made = gz.catalog_ops.CatalogPipeline(
     test_catalog,
     gz.Sequential([
         predict_pipeline,
-        gz.WriteCOG(path_template=str(OUT / "crop_2024" / "{tile}.tif")),
+        gz.catalog_ops.WriteCOG(path_template=str(OUT / "crop_2024" / "{tile}.tif")),
     ]),
     n_workers=2,
 ).run()

@@ -36,7 +36,7 @@ feature_pipeline = gz.Graph(
 reg = gz.fit_pixelwise(
     estimator=GradientBoostingRegressor(n_estimators=60, max_depth=5, learning_rate=0.1, random_state=0),
     X_pipeline=feature_pipeline,
-    y_pipeline=gz.ReadLabel(label_uri_field="agb_uri", band="agb_mg_ha"),
+    y_pipeline=gz.catalog_ops.ReadLabel(label_uri_field="agb_uri", band="agb_mg_ha"),
     catalog=biomass_train_catalog,
     sampler=gz.sampling.RandomSampler(chip_size=(64, 64), length=150, random_state=0),
     n_pixels=10_000,

@@ -40,7 +40,7 @@ sklearn_pipe = Pipeline([
 fitted = gz.fit_pixelwise(
     estimator=sklearn_pipe,
     X_pipeline=sm_feature_pipeline,
-    y_pipeline=gz.ReadLabel(label_uri_field="sm_uri", column="zinc", all_touched=True),
+    y_pipeline=gz.catalog_ops.ReadLabel(label_uri_field="sm_uri", column="zinc", all_touched=True),
     catalog=sm_catalog,
     sampler=gz.sampling.GridSampler(chip_size=(64, 64)),
     n_pixels=800,

@@ -15,7 +15,7 @@ feature_pipeline = gz.Sequential([
     gz.cloud.MaskClouds(qa_band="QA60", bits=[10, 11], keep_qa=False),
     gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
 ])
-label_pipeline = gz.Sequential([gz.ReadLabel(label_uri_field="label_uri", band="crop_class")])
+label_pipeline = gz.Sequential([gz.catalog_ops.ReadLabel(label_uri_field="label_uri", band="crop_class")])
 
 # Fit one model a tile.
 tile_models = {}
@@ -44,8 +44,8 @@ classifier_dispatch = gz.core.Switch(
     default=gz.core.Raise("no model for tile: {key}"),
 )
 predict = gz.Sequential([feature_pipeline, classifier_dispatch])
-write = gz.WriteCOG(path_template=str(OUT / "per_tile" / "{tile}.tif"))
-gz.CatalogPipeline(train_catalog, gz.Sequential([predict, write]), n_workers=2).run()
+write = gz.catalog_ops.WriteCOG(path_template=str(OUT / "per_tile" / "{tile}.tif"))
+gz.catalog_ops.CatalogPipeline(train_catalog, gz.Sequential([predict, write]), n_workers=2).run()
 
 # A country has hundreds of tiles: give paths instead of models. Each is loaded when its tile comes, and the last ones are kept.
 paths = {}

@@ -25,7 +25,7 @@ adapter = gz.ToTemporalPixelMajor(time_handling="features")  # (bands, dates, y,
 clf = gz.fit_pixelwise(
     estimator=RandomForestClassifier(n_estimators=100, max_depth=15, n_jobs=-1, random_state=0),
     X_pipeline=temporal_features,
-    y_pipeline=gz.ReadLabel(label_uri_field="label_uri", band="crop_class"),
+    y_pipeline=gz.catalog_ops.ReadLabel(label_uri_field="label_uri", band="crop_class"),
     catalog=temporal_catalog.filter(tile=["T00", "T01", "T10"]),
     sampler=gz.sampling.RandomSampler(chip_size=(16, 16), length=60, random_state=0),
     adapter=adapter,

@@ -16,7 +16,7 @@ feature_pipeline = gz.Sequential([
     gz.cloud.MaskClouds(qa_band="QA60", bits=[10, 11], keep_qa=False),
     gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
 ])
-label_pipeline = gz.ReadLabel(label_uri_field="label_uri", band="crop_class")
+label_pipeline = gz.catalog_ops.ReadLabel(label_uri_field="label_uri", band="crop_class")
 
 # Band 1 of the labels is the number of the spatial block: blocks of 1 km here, as the scene has 15.
 block_label_pipeline = gz.Sequential([

@@ -37,8 +37,8 @@ predict = gz.Sequential([
     feature_pipeline,
     gz.PixelwiseClusterer(estimator=joblib.load(folder / "landcover_kmeans_8.joblib"), nan="mask", output_dtype="uint8"),
 ])
-write = gz.WriteCOG(path_template=str(OUT / "clusters" / "{tile}.tif"))
-made = gz.CatalogPipeline(catalog, gz.Sequential([predict, write]), n_workers=2).run()
+write = gz.catalog_ops.WriteCOG(path_template=str(OUT / "clusters" / "{tile}.tif"))
+made = gz.catalog_ops.CatalogPipeline(catalog, gz.Sequential([predict, write]), n_workers=2).run()
 
 # The centres of the clusters, to look at; the angle of the sun is a feature here, and no band to plot.
 names = list(kmeans.feature_names_in_)

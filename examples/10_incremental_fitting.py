@@ -17,7 +17,7 @@ feature_pipeline = gz.Sequential([
     gz.correction.DNToReflectance(scale=1e-3, bands=[0, 1, 2, 3]),
     gz.indices.AppendIndex(gz.indices.NDVI(red_idx=2, nir_idx=3), name="ndvi"),
 ])
-label_pipeline = gz.ReadLabel(label_uri_field="label_uri", band="crop_class")
+label_pipeline = gz.catalog_ops.ReadLabel(label_uri_field="label_uri", band="crop_class")
 
 clf = gz.fit_pixelwise_incremental(
     estimator=SGDClassifier(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -218,3 +219,11 @@ def test_two_engines_of_one_name_are_an_error():
     made = [BayesEngine("none")]
     with pytest.raises(pw.errors.PluginError, match="engine 'none' is claimed by two plugins"):
         plugins().register(types.SimpleNamespace(pixelwise_engines=pw.hookimpl(lambda: made)), "twin")
+
+
+def test_pixels_without_names_verify_an_estimator_that_has_names():
+    scene, polygons = pw.datasets.make_example()
+    X, y = pw.extract_pixels(scene, polygons, column="class")
+    forest = RandomForestClassifier(5, random_state=0).fit(pd.DataFrame(np.asarray(X), columns=X.feature_names), y)
+    # Warnings are errors here.
+    assert pw.compile_estimator(forest, verify=X).feature_names_in_.tolist() == ["B02", "B03", "B04", "B08"]

@@ -1,6 +1,6 @@
 """pixelwise: rasters as first-class citizens of scikit-learn."""
 
-from pixelwise import datasets, errors, inference, testing
+from pixelwise import catalog_ops, datasets, errors, inference, testing
 from pixelwise.artifact import save_artifact
 from pixelwise.assessment.accuracy import estimate_accuracy
 from pixelwise.assessment.applicability import AreaOfApplicability
@@ -120,6 +120,7 @@ __all__ = [
     "WriteCOG",
     "__version__",
     "artifact_info",
+    "catalog_ops",
     "compile_estimator",
     "cross_val_map",
     "datasets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,9 @@ class CompiledEstimator(MetaEstimatorMixin, BaseEstimator):
     def _verify(self, fitted: Any, pixels: Any) -> None:
         for method, bound in self.program_.bounds.items():
             # In threads, forests of scikit-learn add their trees up in the order in which they happen to finish.
-            with parallel_config(backend="sequential"), np.errstate(divide="ignore"):
+            # Of the pixels the order of the features counts here, and not whether they come with names.
+            with parallel_config(backend="sequential"), np.errstate(divide="ignore"), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "X does not have valid feature names")
                 expected, got = getattr(fitted, method)(pixels), self._run(method, pixels)
             pairs = zip(expected, got, strict=True) if isinstance(expected, list) else [(expected, got)]
             for one, other in pairs:

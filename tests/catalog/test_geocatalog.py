@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,7 +13,7 @@ import shapely
 
 import pixelwise as pw
 from pixelwise.catalog.dates import date_in_name, time_range
-from pixelwise.errors import CatalogError, CRSError
+from pixelwise.errors import CatalogError, CRSError, GridError
 
 
 def names(catalog: pw.GeoCatalog) -> str:
@@ -153,6 +155,34 @@ def test_relative_paths_start_where_the_catalog_is(tmp_path: Path, scenes: Path,
     assert scene.grid == catalog[0].grid
 
 
+def test_a_catalog_of_relative_paths_finds_its_files_wherever_it_is_written(
+    tmp_path: Path, scenes: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(scenes, tmp_path / "data" / "scenes")
+    (tmp_path / "kept").mkdir()
+    monkeypatch.chdir(tmp_path)
+    catalog = pw.open_catalog("data/scenes", progress=False).assign(label_uri=os.path.relpath(labels / "none.tif"))
+    pixels = catalog[0].load()
+    for place in ("data/all.parquet", "kept/all.parquet", "all.parquet", tmp_path / "kept" / "whole.parquet"):
+        catalog.to_parquet(place)
+        again = pw.open_catalog(place)
+        np.testing.assert_array_equal(again[0].load(), pixels)
+        assert Path(again[0].metadata["label_uri"]).parent.samefile(labels)
+    again.take([0]).to_parquet("data/one.parquet")
+    assert sorted(path.name for path in Path("data").iterdir()) == ["all.parquet", "one.parquet", "scenes"]
+    Path("data").rename("moved")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(pw.open_catalog(tmp_path / "moved" / "all.parquet")[0].load(), pixels)
+
+
+def test_a_catalog_is_written_whole_or_not_at_all(tmp_path: Path, catalog: pw.GeoCatalog) -> None:
+    with pytest.raises(CatalogError, match=r"none/a\.parquet cannot be written: .*; name a folder that exists"):
+        catalog.to_parquet(tmp_path / "none" / "a.parquet")
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogError, match="cannot be written"):
+        catalog.to_parquet(tmp_path / "file" / "a.parquet")
+
+
 def test_a_catalog_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "catalog.parquet").write_bytes(b"nothing")
     for name in ("catalog.parquet", "missing.parquet"):
@@ -241,3 +271,13 @@ def test_a_large_group_does_not_spoil_the_share(catalog: pw.GeoCatalog) -> None:
     assert {len(many.split(0.2, max_overlap=1, random_state=seed)[1]) for seed in range(12)} == {2}
     two = catalog.take(np.zeros(10, int)).assign(tile=list("AAAAAABBBB"))
     assert {len(two.split(0.1, max_overlap=1, random_state=seed)[1]) for seed in range(6)} == {4}
+
+
+def test_places_that_are_none_are_refused(catalog: pw.GeoCatalog) -> None:
+    for bounds in ((1, 2, 3), 5):
+        with pytest.raises(CatalogError, match="are none: give left, bottom, right and top"):
+            catalog.query(bounds=bounds)
+    with pytest.raises(CatalogError, match=r"geometry='field\.gpkg' is no geometry"):
+        catalog.query(geometry="field.gpkg")
+    with pytest.raises(GridError, match=r"is no window: give rasterio\.windows\.Window"):
+        catalog[0].load(((0, 5), (0, 5)))

@@ -12,7 +12,7 @@ import rasterio.shutil
 import shapely
 
 import pixelwise as pw
-from pixelwise.errors import CatalogError, PixelwiseWarning, RasterReadError
+from pixelwise.errors import CatalogError, GridError, PixelwiseWarning, RasterReadError
 
 
 def test_a_folder_gives_a_scene_a_file_with_its_facts_and_the_date_of_its_name(scenes: Path) -> None:
@@ -193,3 +193,10 @@ def test_what_a_table_says_counts_more_than_tags_of_its_files(tmp_path: Path, sc
         file.update_tags(tile="of the file", label_uri="of the file", season="winter")
     told = pw.open_catalog(pd.DataFrame({"uri": [path], "tile": ["own"], "label_uri": ["own.tif"]}))[0].metadata
     assert (told["tile"], told["label_uri"], told["season"]) == ("own", "own.tif", "winter")
+
+
+def test_resampling_that_no_band_can_have_is_refused(landsat_dates: Path, landsat_bands: dict[str, str]) -> None:
+    with pytest.raises(CatalogError, match="resampling names band 'B3', which no scene has: it has b3, b4, b5, fmask"):
+        pw.open_catalog(landsat_dates, bands=landsat_bands, resampling={"B3": "cubic"}, progress=False)
+    with pytest.raises(GridError, match="resampling='cubical' is not known"):
+        pw.open_catalog(landsat_dates, bands=landsat_bands, resampling="cubical", progress=False)

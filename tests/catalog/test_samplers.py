@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.base import clone
 
 import pixelwise as pw
-from pixelwise.errors import CatalogError
+from pixelwise.errors import CatalogError, LabelError
 
 GridSampler, RandomSampler = pw.sampling.GridSampler, pw.sampling.RandomSampler
 
@@ -176,3 +176,15 @@ def test_a_polygon_that_crosses_itself_has_its_chips(catalog: pw.GeoCatalog) -> 
     bow = shapely.Polygon(grid.pixel_xy(np.array([0, 40 * 240 + 40, 40, 40 * 240])))
     frame = gpd.GeoDataFrame(geometry=[bow], crs=grid.crs.to_wkt())
     assert len(pw.sampling.PointSampler((64, 64), frame)(catalog.take([0]))) == 1
+
+
+def test_samplers_tell_wrong_lengths_labels_and_features(catalog: pw.GeoCatalog) -> None:
+    for length in (0, -3, "all"):
+        with pytest.raises(CatalogError, match=r"length=.* is no number of chips"):
+            pw.sampling.RandomSampler(8, length=length)(catalog)
+    with pytest.raises(CatalogError, match="length=0 is no number of chips"):
+        pw.sampling.StratifiedSampler(8, length=0, label=pw.ReadLabel())(catalog)
+    with pytest.raises(TypeError, match="label is a Sequential: give the ReadLabel itself"):
+        pw.sampling.StratifiedSampler(8, length=2, label=pw.Sequential([pw.ReadLabel()]))(catalog)
+    with pytest.raises(LabelError, match=r"features none\.gpkg cannot be read as a vector file"):
+        pw.sampling.PointSampler(8, "none.gpkg")(catalog)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import pixelwise as pw
 
 SOURCE = Path(pw.__file__)
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 #: Packages that pixelwise must leave alone when it is imported: they are optional, or heavy, or both.
 HEAVY = (
     "catboost",
@@ -93,6 +95,15 @@ def test_a_public_name_documents_each_parameter_and_no_other(name: str, obj: Any
         f"{code}: {text}" for code, text in validate.validate(path)["errors"] if code in ("PR01", "PR02", "PR03", "RT01")
     ]
     assert not problems
+
+
+@pytest.mark.parametrize(("name", "obj"), PUBLIC, ids=[name for name, _ in PUBLIC])
+def test_a_public_name_stands_in_the_reference(name: str, obj: Any) -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE.glob("*.md"))
+    whole = f"automodule:: {obj.__module__}\n" in pages
+    assert whole or re.search(rf"auto(class|function):: pixelwise\.([\w.]+\.)?{obj.__name__}\n", pages)
+    index = (REFERENCE / "index.md").read_text(encoding="utf-8")
+    assert re.search(rf"`([a-z]+\.)?{obj.__name__}`", index) or f"`{name.partition('.')[0]}`" in index
 
 
 def test_importing_pixelwise_imports_nothing_heavy() -> None:

@@ -24,6 +24,7 @@ from dask.distributed import Client
 from scipy.ndimage import uniform_filter
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeRegressor
 
 import pixelwise as pw
 from pixelwise.errors import CatalogError, PixelwiseWarning, RasterWriteError
@@ -425,3 +426,28 @@ def test_a_mosaic_of_nothing_or_of_several_files_a_scene_is_an_error(catalog: An
     frame = catalog.frame.assign(uri=[{"B02": uri} for uri in catalog.frame["uri"]])
     with pytest.raises(CatalogError, match="has several files"):
         pw.GeoCatalog(frame).to_mosaic(tmp_path / "a.vrt")
+
+
+def test_a_graph_is_given_the_files_beside_each_scene(catalog: pw.GeoCatalog, tmp_path: Path) -> None:
+    for name in ("sar", "map"):
+        (tmp_path / name).mkdir()
+    beside = []
+    for scene in catalog:
+        coarse = scene.load(bands=[2]).coarsen(y=2, x=2, boundary="trim").mean().assign_coords(band=["VV"]).astype("float32")
+        coarse = coarse.rio.write_crs(scene.grid.crs)
+        beside.append(str(pw.write_raster(coarse.rio.write_nodata(np.nan), tmp_path / "sar" / f"{scene.id}.tif")))
+    optical, sar = pw.Input("optical"), pw.Input("sar")
+    stacked = pw.fusion.AlignAndStack(target_grid="optical")(optical, pw.sar.LeeSpeckle(window=3)(sar))
+    graph = pw.Graph(inputs={"optical": optical, "sar": sar}, outputs={"features": stacked})
+    fused = catalog.assign(sar_uri=beside)
+    tree = pw.fit_pixelwise(
+        DecisionTreeRegressor(max_depth=4, random_state=0), graph, lambda chip: chip[2:3] * 2.0, catalog=fused, n_pixels=500,
+        random_state=0,
+    )  # fmt: skip
+    pipeline = pw.Sequential([graph, pw.PixelwiseRegressor(tree)])
+    maps = pw.CatalogPipeline(fused, pw.Sequential([pipeline, to(tmp_path / "map")]), n_workers=2).run()
+    for scene, made in zip(fused, maps, strict=True):
+        expected = pipeline({"optical": scene.load(), "sar": pw.open_raster(scene.metadata["sar_uri"])})
+        np.testing.assert_array_equal(made.load()[0], expected)
+    with pytest.raises(CatalogError, match="has neither optical_uri and sar_uri"):
+        pw.CatalogPipeline(catalog, pw.Sequential([pipeline, to(tmp_path / "none")])).run()

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import pixelwise as pw
-from pixelwise.inference.models import final_step
+from pixelwise.inference.models import as_raster_model, final_step
 from pixelwise.operators.base import Operator
 from pixelwise.registry import halo_of
 
@@ -41,3 +41,8 @@ def test_the_halo_of_a_fitted_search_is_that_of_its_best_estimator() -> None:
     search.best_estimator_ = make_pipeline(Wide(), Ridge())
     assert halo_of(search) == 3
     assert isinstance(final_step(search), Ridge)
+
+
+def test_the_path_of_a_model_is_no_model() -> None:
+    with pytest.raises(TypeError, match=r"model='forest\.pixelwise' is a path: read the model"):
+        as_raster_model("forest.pixelwise", "predict")

@@ -162,6 +162,15 @@ def test_a_tap_passes_on_what_it_sees_and_is_not_saved(raster: xr.DataArray, pol
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("carrier", [lambda raster: raster, pw.unwrap], ids=["DataArray", "Raster"])
+def test_a_tap_may_read_the_metadata_of_any_carrier(carrier: Any, raster: xr.DataArray, capsys: Any) -> None:
+    given = carrier(raster.assign_attrs(mgrs_tile="33UUU"))
+    assert pw.core.Tap(lambda gt: print(gt.metadata["mgrs_tile"]))(given) is given
+    assert capsys.readouterr().out == "33UUU\n"
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        pw.core.Tap(lambda gt: gt.no_such_thing)(given)
+
+
 def test_a_histogram_counts_what_is_there(raster: xr.DataArray) -> None:
     counts = pw.core.Histogram(bins=7, bands=["B04"])(raster)
     assert counts["B04"].tolist() == np.histogram(raster.sel(band="B04"), 7)[0].tolist()

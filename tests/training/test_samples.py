@@ -126,3 +126,16 @@ def test_without_pyarrow_it_says_what_to_install(catalog, label, tmp_path, monke
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DependencyMissingError, match=r"install pixelwise\[catalog\]"):
         pw.write_sample(tmp_path / "a.parquet", X, y)
+
+
+def test_what_is_no_sample_is_not_written(tmp_path) -> None:
+    scene, polygons = pw.datasets.make_example()
+    X, y = pw.extract_pixels(scene, polygons, column="class")
+    for path, pixels, labels, told in (
+        (tmp_path / "none" / "a.parquet", X, y, "folder .*none of a.parquet is missing"),
+        (tmp_path / "a.parquet", np.asarray(X), y, "a ndarray does not know where its pixels are"),
+        (tmp_path / "a.parquet", X, y[:3], "y has 3 labels, and X 1200 pixels"),
+    ):
+        with pytest.raises(ArtifactError, match=told):
+            pw.write_sample(path, pixels, labels)
+    assert not list(tmp_path.iterdir())

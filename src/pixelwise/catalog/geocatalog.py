@@ -196,6 +196,8 @@ class GeoCatalog:
         keep = np.ones(len(self), bool)
         shapes: list[tuple[Any, Any]] = []
         if bounds is not None:
+            if np.shape(bounds) != (4,):
+                raise CatalogError(f"bounds={bounds!r} are none: give left, bottom, right and top, in this order")
             left, bottom, right, top = bounds
             if left > right or bottom > top:
                 raise CatalogError(f"bounds={tuple(bounds)} are empty: give left, bottom, right and top, in this order")
@@ -206,6 +208,8 @@ class GeoCatalog:
         for shape, where in shapes:
             if where is None:
                 raise CRSError("the geometry has no CRS: set it with set_crs(...)")
+            if not isinstance(shape, shapely.Geometry):
+                raise CatalogError(f"geometry={shape!r} is no geometry: give one of shapely, a GeoSeries or a GeoDataFrame")
             keep &= shapely.intersects(self.frame.geometry.to_numpy(), degrees_of(shape, where))
         if datetime is not None:
             (start, end), (first, last) = time_range(datetime), time_spans(self.frame)
@@ -315,13 +319,18 @@ class GeoCatalog:
     def to_parquet(self, path: Any) -> None:
         """Write the catalog as GeoParquet, which `open_catalog` reads without opening a file of the scenes.
 
+        Relative paths that lie below the folder of the file stay relative to it, so that the folder can be moved; others are
+        written whole. So are those in columns such as ``label_uri``.
+
         Parameters
         ----------
         path : path
-            Where; an existing file is replaced.
+            Where; an existing file is replaced when the new one is whole.
 
         Raises
         ------
+        CatalogError
+            If it cannot be written there.
         DependencyMissingError
             If pyarrow is not installed.
         """

@@ -7,13 +7,14 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import shapely
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.labels import ReadLabel
-from pixelwise.catalog.samplers import as_size, checked_catalog, positions, scene_order
+from pixelwise.catalog.samplers import as_size, check_length, checked_catalog, positions, scene_order
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CRSError, LabelError
@@ -87,6 +88,9 @@ class StratifiedSampler(BaseEstimator):
             A sequence of `GeoSlice`.
         """
         chip = np.array(as_size(self.chip_size, "chip_size"))
+        if not hasattr(self.label, "read"):
+            raise TypeError(f"label is a {type(self.label).__name__}: give the ReadLabel itself, such as ReadLabel(band=...)")
+        check_length(self.length)
         tiles, counts = self._count(checked_catalog(catalog))
         classes = sorted(counts) if self.classes is None else list(self.classes)
         lacking = [value for value in classes if value not in counts]
@@ -193,10 +197,7 @@ class PointSampler(BaseEstimator):
             A sequence of `GeoSlice`, scene by scene, in the order of the features.
         """
         chip = as_size(self.chip_size, "chip_size")
-        features = (
-            self.features if isinstance(self.features, gpd.GeoDataFrame | gpd.GeoSeries) else gpd.read_file(self.features)
-        )
-        shapes = features.geometry
+        shapes = _features(self.features).geometry
         if shapes.crs is None:
             raise CRSError("the features have no CRS: set it with set_crs(...)")
         shapes = shapes[~(shapes.isna() | shapes.is_empty)].reset_index(drop=True)
@@ -217,6 +218,15 @@ class PointSampler(BaseEstimator):
         if not sum(map(len, parts)):
             raise LabelError(f"none of {len(shapes)} features lies in a scene of the catalog: check their CRS and places")
         return GeoSlices(catalog, np.concatenate(numbers), np.concatenate(parts))
+
+
+def _features(source: Any) -> gpd.GeoDataFrame | gpd.GeoSeries:
+    if isinstance(source, gpd.GeoDataFrame | gpd.GeoSeries):
+        return source
+    try:
+        return gpd.read_file(source)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise LabelError(f"features {source} cannot be read as a vector file: {error}; check that the path is right") from error
 
 
 def _chips_round(scene: Scene, shapes: np.ndarray, chip: tuple[int, int], snap: bool) -> np.ndarray:

@@ -18,6 +18,7 @@ from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.parquet import is_known, read_frame
 from pixelwise.catalog.stac import is_stac, items_of, row_of
 from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.operators.warping import resampling_named
 from pixelwise.raster.remote import is_remote
 
 __all__ = ["open_catalog"]
@@ -65,7 +66,9 @@ def open_catalog(
     Raises
     ------
     CatalogError
-        If the source holds no scene that can be used.
+        If the source holds no scene that can be used, or `resampling` names a band that no scene has.
+    GridError
+        If there is no such resampling.
 
     See Also
     --------
@@ -79,6 +82,8 @@ def open_catalog(
     >>> pw.open_catalog(folder, bands={"B02": "*_B02.jp2", "B11": "*_B11.jp2"}, progress=False)
     GeoCatalog(1 scene, EPSG:32633, 2017-02-16, bands B02, B11)
     """
+    for way in [resampling] if isinstance(resampling, str) else resampling.values():
+        resampling_named(way)
     rows, unreadable = _rows(source, bands)
     frame = pd.DataFrame(rows) if isinstance(rows, list) else rows
     if "uri" not in frame.columns and len(frame):
@@ -99,8 +104,16 @@ def open_catalog(
             stacklevel=2,
         )
     if any(isinstance(uri, dict) for uri in catalog["uri"]) and resampling != "nearest":
+        _check_bands(resampling, catalog["uri"])
         catalog["resampling"] = [resampling if isinstance(resampling, str) else dict(resampling)] * len(catalog)
     return GeoCatalog(catalog, unreadable)
+
+
+def _check_bands(resampling: Any, uris: Any) -> None:
+    known = {band for uri in uris if isinstance(uri, dict) for band in uri}
+    unknown = set() if isinstance(resampling, str) else set(resampling) - known
+    if unknown:
+        raise CatalogError(f"resampling names band {min(unknown)!r}, which no scene has: it has {', '.join(sorted(known))}")
 
 
 def _rows(source: Any, bands: Any) -> tuple[Any, dict[str, str]]:

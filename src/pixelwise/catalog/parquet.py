@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,37 @@ def write_frame(frame: gpd.GeoDataFrame, path: Any) -> None:
     frame : GeoDataFrame
         Those of a `GeoCatalog`.
     path : path
-        Where; also ``s3://``.
+        Where; also ``s3://``. Relative paths in the columns ``uri`` and ``..._uri``, which start in the working directory, are
+        written as they start where the file is if they lie below it, and else whole, so that `read_frame` finds them.
+
+    Raises
+    ------
+    CatalogError
+        If it cannot be written.
     """
     _need_pyarrow()
     kept = frame.copy()
+    folder = str(path).rpartition("/")[0]
+    for name in _uri_columns(kept):
+        kept[name] = [to_folder(value, folder) for value in kept[name]]
     for name in set(_TEXTS) & set(kept):
         kept[name] = [value if isinstance(value, str) or not is_known(value) else json.dumps(value) for value in kept[name]]
     for name in set(_LISTS) & set(kept):
         kept[name] = [_as_list(value) if is_known(value) else None for value in kept[name]]
-    kept.to_parquet(path if isinstance(path, str) else Path(path), index=False)
+    if "://" in str(path):
+        kept.to_parquet(str(path), index=False)
+        return
+    place = Path(path)
+    part = place.with_name(f".{place.name}.part")
+    try:
+        kept.to_parquet(part, index=False)
+        part.replace(place)
+    except OSError as error:
+        why = _one_line(error) if error.strerror is None else error.strerror
+        raise CatalogError(f"catalog {place} cannot be written: {why}; name a folder that exists and takes files") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -78,9 +102,13 @@ def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
     if "times" in frame:
         frame["times"] = [None if times is None else tuple(np.array(times, "datetime64[ns]")) for times in frame["times"]]
     folder = str(path).rpartition("/")[0]
-    for name in [name for name in frame if name == "uri" or str(name).endswith("_uri")]:
+    for name in _uri_columns(frame):
         frame[name] = [from_folder(value, folder) for value in frame[name]]
     return frame
+
+
+def _uri_columns(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame if name == "uri" or str(name).endswith("_uri")]
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -147,6 +175,42 @@ def from_folder(uri: Any, folder: str) -> Any:
         return {band: from_folder(part, folder) for band, part in uri.items()}
     if isinstance(uri, tuple):
         return tuple(from_folder(part, folder) for part in uri)
-    if not isinstance(uri, str) or not folder or "://" in uri or Path(uri).is_absolute():
+    return f"{folder}/{uri.removeprefix('./')}" if folder and _is_relative(uri) else uri
+
+
+def to_folder(uri: Any, folder: str) -> Any:
+    """Return a path, or paths of bands or dates, so that `from_folder` gives the same file again.
+
+    Parameters
+    ----------
+    uri : str, mapping, tuple, or missing
+        What a catalog says; relative paths start in the working directory.
+    folder : str
+        Path or URL; "" is the working directory.
+
+    Returns
+    -------
+    object
+        As `uri`: paths that were relative are so still if they lie below the folder, and else whole.
+
+    Examples
+    --------
+    >>> from pixelwise.catalog.parquet import from_folder, to_folder
+    >>> to_folder("data/scenes/a.tif", "data"), from_folder("scenes/a.tif", "data")
+    ('scenes/a.tif', 'data/scenes/a.tif')
+    """
+    if isinstance(uri, dict):
+        return {band: to_folder(part, folder) for band, part in uri.items()}
+    if isinstance(uri, tuple):
+        return tuple(to_folder(part, folder) for part in uri)
+    if not _is_relative(uri):
         return uri
-    return f"{folder}/{uri.removeprefix('./')}"
+    whole, start = Path(uri).absolute(), Path(folder).absolute()
+    below = "://" not in folder and ".." not in Path(uri).parts and whole.is_relative_to(start)
+    return (whole.relative_to(start) if below else whole).as_posix()
+
+
+def _is_relative(uri: Any) -> bool:
+    """Whether a cell is a path that starts somewhere: no URL, and no name that GDAL reads in parts, as NETCDF:a.nc:ndvi."""
+    named = isinstance(uri, str) and "://" not in uri and re.match("[A-Z][A-Z0-9_]+:", uri) is None
+    return named and not Path(uri).is_absolute()

@@ -14,7 +14,7 @@ from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CatalogError
 from pixelwise.raster.grid import Grid
 
-__all__ = ["GridSampler", "RandomSampler", "as_size", "checked_catalog", "positions", "scene_order"]
+__all__ = ["GridSampler", "RandomSampler", "as_size", "check_length", "checked_catalog", "positions", "scene_order"]
 
 
 def as_size(value: Any, name: str) -> tuple[int, int]:
@@ -40,6 +40,23 @@ def as_size(value: Any, name: str) -> tuple[int, int]:
     if len(pair) != 2 or not all(isinstance(size, int | np.integer) and size > 0 for size in pair):
         raise CatalogError(f"{name}={value!r} is no size: give rows and columns in pixels, such as (256, 256)")
     return int(pair[0]), int(pair[1])
+
+
+def check_length(length: Any) -> None:
+    """Raise an error if a value is no number of chips.
+
+    Parameters
+    ----------
+    length : object
+        What a sampler was given.
+
+    Raises
+    ------
+    CatalogError
+        If it is not whole, or not above 0.
+    """
+    if not isinstance(length, int | np.integer) or length <= 0:
+        raise CatalogError(f"length={length!r} is no number of chips: give a whole number above 0")
 
 
 def checked_catalog(catalog: Any) -> GeoCatalog:
@@ -112,6 +129,7 @@ class RandomSampler(BaseEstimator):
             A sequence of `GeoSlice`.
         """
         height, width = as_size(self.chip_size, "chip_size")
+        check_length(self.length)
         order = scene_order(checked_catalog(catalog))
         shapes = catalog.frame[["height", "width"]].to_numpy(np.int64)
         upto = np.cumsum(shapes[order].prod(axis=1).astype(float))

@@ -132,6 +132,8 @@ class Scene:
             What `load` gives, in plain parts.
         """
         window = window or Window(0, 0, self.grid.width, self.grid.height)
+        if not isinstance(window, Window):
+            raise GridError(f"window={window!r} is no window: give rasterio.windows.Window(column, row, width, height)")
         rows, cols = window.row_off + window.height, window.col_off + window.width
         if min(window.row_off, window.col_off) < 0 or rows > self.grid.height or cols > self.grid.width:
             raise GridError(f"{window} reaches beyond the {self.grid.height} x {self.grid.width} pixels of scene {self.id}")

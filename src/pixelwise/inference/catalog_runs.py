@@ -50,8 +50,11 @@ class CatalogPipeline:
 
     Scenes are read chip by chip within ``memory``, as `predict_raster` does it; workers get paths, and load the pipeline once.
     A pipeline with steps whose halo is not known, such as functions, is applied to whole scenes; put these into `ApplyToChips`
-    to have them read chip by chip. What is done, what failed and why is written down in a journal beside the outputs: a run
-    that was killed goes on where it was, and gives the same files. One run at a time may use a journal.
+    to have them read chip by chip. So is one that begins with a `Graph` of several inputs, of which one is the scene, and each
+    other the file that the catalog names for it: ``sar_uri`` for the input ``sar``.
+
+    What is done, what failed and why is written down in a journal beside the outputs: a run that was killed goes on where it
+    was, and gives the same files. One run at a time may use a journal.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def as_raster_model(model: Any, *methods: str) -> Any:
     NotFittedError
         If it is not fitted.
     TypeError
-        If no wrapper is made for it.
+        If it is a path, or no wrapper is made for it.
     ValueError
         If it does not have a method.
 
@@ -77,6 +78,8 @@ def as_raster_model(model: Any, *methods: str) -> Any:
     >>> as_raster_model(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), "predict")
     PixelwiseRegressor(estimator=Ridge())
     """
+    if isinstance(model, str | os.PathLike):
+        raise TypeError(f"model={os.fspath(model)!r} is a path: read the model that is there with load_artifact, and give that")
     if hasattr(model, "fit"):
         check_is_fitted(model)
     ready = model if _takes_rasters(final_step(model)) else _wrapped(model)

@@ -11,6 +11,7 @@ from typing import Any
 
 import joblib
 
+from pixelwise.catalog.inputs import inputs_of, read_inputs
 from pixelwise.catalog.scene import Scene
 from pixelwise.heap import heap_kept
 from pixelwise.inference.chips import ApplyToChips
@@ -20,9 +21,11 @@ from pixelwise.inference.models import method_of
 from pixelwise.inference.streaming import predict_raster
 from pixelwise.inference.threads import one_thread
 from pixelwise.inference.write_cog import WriteCOG
+from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.surroundings import Surroundings
 from pixelwise.raster.uploads import size_of
 from pixelwise.raster.write import write_raster
+from pixelwise.registry import halo_of
 from pixelwise.warned import gather_warnings
 
 __all__ = ["SceneTask", "work_on"]
@@ -111,7 +114,16 @@ def _make_map(task: SceneTask) -> None:
             write_raster(task.scene.load(), path, **options)
         elif isinstance(model, ApplyToChips):
             model(task.scene, dst=path, **options)
-        elif known_halo(model) is not None:
+        elif known_halo(model) is not None and not inputs_of(model):
             predict_raster(model, task.scene, path, memory=task.memory, method=method_of(model), **options)
         else:
-            write_raster(getattr(model, method_of(model))(task.scene.load()), path, **options)
+            write_raster(getattr(model, method_of(model))(_whole(task.scene, model)), path, **options)
+
+
+def _whole(scene: Scene, model: Any) -> Any:
+    """Return what a model takes of a scene: all of it, and what lies beside it where the model begins with a graph."""
+    names = inputs_of(model)
+    if not names:
+        return scene.load()
+    parts = read_inputs(names, scene, scene.read(), halo_of(model))
+    return {name: to_dataarray(part) for name, part in parts.items()}

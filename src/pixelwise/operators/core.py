@@ -16,6 +16,8 @@ from pixelwise.operators.graph import Graph, Input, Node
 from pixelwise.operators.switch import Switch
 from pixelwise.raster.carriers import Raster, unwrap
 from pixelwise.raster.io import as_nan
+from pixelwise.raster.metadata import WithMetadata
+from pixelwise.table.pixels import PixelTable
 
 __all__ = ["Graph", "Histogram", "Input", "Node", "Raise", "Sequential", "Switch", "Tap"]
 
@@ -127,7 +129,7 @@ class Tap(Operator):
     Parameters
     ----------
     fn : callable
-        Called with each raster or table; what it returns is not used.
+        Called with each raster or table; what it returns is not used. It may read ``raster.metadata`` whatever the carrier.
 
     Examples
     --------
@@ -156,7 +158,13 @@ class Tap(Operator):
         object
             X itself.
         """
-        self.fn(X)
+        try:
+            self.fn(X)
+        except AttributeError as error:
+            # Else the raster itself passes by, and no view of it.
+            if error.name != "metadata" or error.obj is not X or isinstance(X, PixelTable):
+                raise
+            self.fn(WithMetadata(X))
         return X
 
     def apply(self, raster: Raster) -> Raster:

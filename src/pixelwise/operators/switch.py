@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 from pixelwise.errors import DispatchError
 from pixelwise.operators.base import Operator
 from pixelwise.raster.carriers import Raster, is_raster
-from pixelwise.raster.metadata import metadata_of
+from pixelwise.raster.metadata import WithMetadata, metadata_of
 from pixelwise.registry import ModelRegistry, halo_of
 from pixelwise.table.pixels import PixelTable
 
@@ -189,7 +189,7 @@ class Switch(Operator):
 
     def _key_of(self, scene: Any) -> Any:
         if callable(self.key):
-            return self.key(scene if hasattr(scene, "metadata") else _WithMetadata(scene))
+            return self.key(scene if hasattr(scene, "metadata") else WithMetadata(scene))
         known = metadata_of(scene)
         if self.key not in known:
             has = ", ".join(map(repr, list(known)[:_NAMED])) or "nothing"
@@ -199,39 +199,6 @@ class Switch(Operator):
                 key=self.key,
             )
         return known[self.key]
-
-
-class _WithMetadata:
-    """A raster that has ``metadata`` whatever its carrier; all else is the raster's own."""
-
-    def __init__(self, raster: Any) -> None:
-        self._raster = raster
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return type(self._raster)
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return metadata_of(self._raster)
-
-    def __getattr__(self, name: str) -> Any:
-        return self.metadata if name == "attrs" and not hasattr(self._raster, name) else getattr(self._raster, name)
-
-    def __getitem__(self, item: Any) -> Any:
-        return self._raster[item]
-
-    def __len__(self) -> int:
-        return len(self._raster)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._raster, dtype=dtype)
-
-    def __fspath__(self) -> str:
-        return str(self._raster)
-
-    def __str__(self) -> str:
-        return str(self._raster)
 
 
 def _applied(case: Any, X: Any, method: str | None) -> Any:

@@ -147,7 +147,7 @@ def write_sample(path: Any, X: PixelTable, y: Any = None) -> Path:
     Raises
     ------
     ArtifactError
-        If a feature has the name of another column.
+        If a feature has the name of another column, labels are not those of the pixels, or there is no such folder.
     DependencyMissingError
         If pyarrow is not installed.
 
@@ -168,6 +168,12 @@ def write_sample(path: Any, X: PixelTable, y: Any = None) -> Path:
     """
     parquet: Any = _parquet()
     file = Path(path)
+    if not isinstance(X, PixelTable):
+        raise ArtifactError(f"a {type(X).__name__} does not know where its pixels are: give the PixelTable of sample_pixels")
+    if y is not None and len(y) != len(X):
+        raise ArtifactError(f"y has {len(y)} labels, and X {len(X)} pixels: give those of the same sample")
+    if not file.parent.is_dir():
+        raise ArtifactError(f"folder {file.parent} of {file.name} is missing: make it first")
     frame = X.to_geodataframe()
     more: dict[str, Any] = {"pixel": X.pixel}
     more |= {} if X.row_times is None else {"time": X.row_times}
