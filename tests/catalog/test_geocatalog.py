@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -151,6 +152,41 @@ def test_relative_paths_start_where_the_catalog_is(tmp_path: Path, scenes: Path,
     assert scene.uri == f"{tmp_path}/scenes/S2_a_20170211.tif"
     assert scene.metadata["label_uri"] == f"{tmp_path}/labels/a.tif"
     assert scene.grid == catalog[0].grid
+
+
+def test_paths_from_the_working_directory_lead_to_their_files_from_a_catalog_elsewhere(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "catalogs" / "scenes").mkdir(parents=True)
+    shutil.copy(scenes / "S2_a_20170211.tif", tmp_path / "a{1}.tif")
+    shutil.copy(scenes / "S2_b_20170212.tif", tmp_path / "catalogs" / "scenes" / "{b}.tif")
+    monkeypatch.chdir(tmp_path)
+    catalog = pw.open_catalog(["a{1}.tif", "catalogs/scenes/{b}.tif"]).assign(label_uri="labels/a.tif")
+    catalog.to_parquet("catalogs/train.parquet")
+    written = gpd.read_parquet("catalogs/train.parquet")
+    assert written["uri"].tolist() == [str(tmp_path / "a{1}.tif"), "scenes/{b}.tif"]
+    monkeypatch.chdir(scenes)
+    again = pw.open_catalog(tmp_path / "catalogs" / "train.parquet")
+    assert [scene.load().shape for scene in again] == [(3, 200, 240)] * 2
+    assert again[0].metadata["label_uri"] == str(tmp_path / "labels" / "a.tif")
+
+
+def test_names_that_are_no_relative_paths_are_left_as_they_are(tmp_path: Path, catalog: pw.GeoCatalog) -> None:
+    told = {"uri": 'NETCDF:"/data/a.nc":ndvi', "label_uri": "s3://bucket/a.tif", "s2:product_uri": "S2A_MSIL2A.SAFE"}
+    catalog.take([0]).assign(**told).to_parquet(tmp_path / "catalog.parquet")
+    again = pw.open_catalog(tmp_path / "catalog.parquet")
+    assert again.frame[list(told)].iloc[0].to_dict() == told
+
+
+def test_a_catalog_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, catalog: pw.GeoCatalog) -> None:
+    path = tmp_path / "catalog.parquet"
+    catalog.to_parquet(path)
+    with pytest.raises(CatalogError, match=r"cannot be written: .*column mixed.*values of one type"):
+        catalog.take([0, 1]).assign(mixed=[1, "a"]).to_parquet(path)
+    with pytest.raises(CatalogError, match="name a folder that exists"):
+        catalog.to_parquet(tmp_path / "missing" / "catalog.parquet")
+    assert [place.name for place in tmp_path.iterdir()] == ["catalog.parquet"]
+    assert len(pw.open_catalog(path)) == 6
 
 
 def test_a_catalog_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:

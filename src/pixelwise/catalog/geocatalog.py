@@ -12,7 +12,7 @@ import shapely
 
 from pixelwise.catalog.dates import as_time, time_range, time_spans
 from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
-from pixelwise.catalog.parquet import is_known, write_frame
+from pixelwise.catalog.parquet import as_marks, is_known, write_frame
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.split import split_scenes
 from pixelwise.catalog.stac_items import write_items
@@ -85,6 +85,8 @@ class GeoCatalog:
             frame["id"] = [scene_name(uri) for uri in frame["uri"]]
         times = [as_time(value) for value in frame["datetime"]] if "datetime" in frame.columns else [None] * len(frame)
         frame["datetime"] = pd.Series(times, index=frame.index, dtype="datetime64[ns]")
+        if "nodata" in frame.columns:
+            frame["nodata"] = pd.Series([as_marks(value) for value in frame["nodata"]], index=frame.index, dtype=object)
         self.frame = frame
         self.unreadable = dict(unreadable or {})
 
@@ -103,6 +105,7 @@ class GeoCatalog:
         bands: Any = row.get("bands")
         block: Any = row.get("block_shape")
         times: Any = row.get("times")
+        marks: Any = as_marks(row.get("nodata"))
         told = {key: _plain(value) for key, value in row.items() if key not in FACTS and key != "geometry"}
         told["bbox"] = tuple(map(float, row["geometry"].bounds))
         return Scene(
@@ -113,6 +116,7 @@ class GeoCatalog:
             (int(block[0]), int(block[1])) if is_known(block) else None,
             row["resampling"] if is_known(row.get("resampling")) else "nearest",
             tuple(times) if is_known(times) else None,
+            None if marks is None else tuple(float(mark) if is_known(mark) else None for mark in marks),
         )
 
     def __repr__(self) -> str:
@@ -310,6 +314,8 @@ class GeoCatalog:
                 )
             rows.append(dates.iloc[0].to_dict() | {"id": str(value), "uri": tuple(dates["uri"])})
             rows[-1]["times"] = tuple(dates["datetime"].to_numpy("datetime64[ns]"))
+            marks = {repr(values) for values in dates.get("nodata", [None])}
+            rows[-1]["nodata"] = rows[-1].get("nodata") if len(marks) == 1 else None
         return GeoCatalog(gpd.GeoDataFrame(rows, geometry="geometry", crs=self.frame.crs), self.unreadable)
 
     def to_parquet(self, path: Any) -> None:

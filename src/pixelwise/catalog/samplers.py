@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from pixelwise.catalog.facts import files_of
+from pixelwise.catalog.facts import block_shape_of, files_of
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CatalogError
@@ -72,7 +72,8 @@ class RandomSampler(BaseEstimator):
     random_state : int, RandomState or None
         Seed; with an int each call draws the same chips.
     snap : bool, default=False
-        Whether chips start where the files' blocks do, or lie within one, so that few blocks are decoded for each.
+        Whether chips start where the files' blocks do, or lie within one, so that few blocks are decoded for each. Files whose
+        blocks the catalog does not know, such as those of STAC items, are opened for it.
 
     Raises
     ------
@@ -129,7 +130,7 @@ class RandomSampler(BaseEstimator):
         first = np.empty((len(scene), 2), np.int64)
         for number in np.unique(scene):
             here = catalog[int(number)]
-            block = here.block_shape or (1, 1)
+            block = here.block_shape or block_shape_of(here.uri)
             for axis in range(2):
                 starts = _on_blocks(here.grid.shape[axis], chip[axis], block[axis])
                 at = scene == number
