@@ -22,6 +22,7 @@ def names(catalog: pw.GeoCatalog) -> str:
 def test_filters_take_values_lists_and_functions(catalog: pw.GeoCatalog) -> None:
     assert names(catalog.filter(tile="33UUU")) == "ab"
     assert names(catalog.filter(tile=["33UUU", "32UQD"])) == "abe"
+    assert names(catalog.filter(tile=pd.Series(["33UUU", "32UQD"]))) == "abe"
     assert names(catalog.filter(datetime=lambda time: time.month == 3)) == "ef"
     assert names(catalog.filter(tile=lambda tile: tile.startswith("33"), height=200)) == "abcd"
     assert names(catalog.assign(cloud=[1, None, 3, 4, 5, 6]).filter(cloud=lambda percent: percent < 4)) == "ac"
@@ -124,6 +125,8 @@ def test_scenes_that_all_hang_together_cannot_be_split(catalog: pw.GeoCatalog) -
         catalog.take([0, 1]).assign(tile=["a", "b"]).split()
     with pytest.raises(CatalogError, match="have the same tile"):
         catalog.take([0, 1]).split(max_overlap=1)
+    with pytest.raises(CatalogError, match="a catalog of 1 scene has no two sides"):
+        catalog.take([0]).split()
     with pytest.raises(CatalogError, match="leaves a side empty"):
         catalog.split(1.0)
 
@@ -277,3 +280,16 @@ def test_a_large_group_does_not_spoil_the_share(catalog: pw.GeoCatalog) -> None:
     assert {len(many.split(0.2, max_overlap=1, random_state=seed)[1]) for seed in range(12)} == {2}
     two = catalog.take(np.zeros(10, int)).assign(tile=list("AAAAAABBBB"))
     assert {len(two.split(0.1, max_overlap=1, random_state=seed)[1]) for seed in range(6)} == {4}
+
+
+def test_paths_of_labels_may_be_path_objects(tmp_path: Path, catalog: pw.GeoCatalog, labels: Path) -> None:
+    given = catalog.assign(label_uri=lambda scene: labels / f"{scene.id}.tif")
+    assert given[0].metadata["label_uri"] == catalog[0].metadata["label_uri"]
+    given.to_parquet(tmp_path / "catalog.parquet")
+    assert list(pw.open_catalog(tmp_path / "catalog.parquet")) == list(catalog)
+
+
+def test_a_catalog_without_tiles_does_not_stack(catalog: pw.GeoCatalog) -> None:
+    for empty in (catalog.filter(tile="none"), catalog.assign(tile=None)):
+        with pytest.raises(CatalogError, match=r"none of \d scenes has a tile"):
+            empty.stack()

@@ -138,6 +138,8 @@ def test_a_table_with_files_alone_is_completed_from_them(scenes: Path) -> None:
 
 
 def test_a_table_without_files_and_an_unknown_source_are_errors() -> None:
+    with pytest.raises(CatalogError, match="row 1 of the table has no uri"):
+        pw.open_catalog(pd.DataFrame({"uri": ["a.tif", None]}))
     with pytest.raises(CatalogError, match="no column 'uri'"):
         pw.open_catalog(pd.DataFrame({"path": ["a.tif"]}))
     with pytest.raises(CatalogError, match="int is no source of scenes"):

@@ -140,6 +140,9 @@ def test_empty_catalogs_and_bad_sizes_are_errors(catalog: pw.GeoCatalog) -> None
     for size in (0, (64,), 2.5, "64"):
         with pytest.raises(CatalogError, match=r"chip_size=.* is no size"):
             GridSampler(size)(catalog)
+    for length in (0, -1, 2.0, True):
+        with pytest.raises(CatalogError, match=r"length=.* is no number of chips"):
+            RandomSampler(8, length)(catalog)
     with pytest.raises(CatalogError, match="edge='pad' is not known"):
         GridSampler(64, edge="pad")(catalog)
 

@@ -43,7 +43,9 @@ _HIGHEST = 91
 #: Points along each side of a footprint.
 _STEPS = 11
 #: Tags that say how a file is made, and nothing of the scene.
-_TECHNICAL = ("AREA_OR_POINT", "TIFFTAG_", "STATISTICS_", "OVR_", "INTERLEAVE", "COMPRESSION", "flag_", "CLASS_NAMES")
+_TECHNICAL = (
+    "AREA_OR_POINT", "TIFFTAG_", "STATISTICS_", "OVR_", "INTERLEAVE", "COMPRESSION", "flag_", "CLASS_NAMES", "Band_",
+)  # fmt: skip
 
 
 def describe_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import shapely
 
 from pixelwise.catalog.dates import as_time, time_range, time_spans
 from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
-from pixelwise.catalog.parquet import as_marks, is_known, write_frame
+from pixelwise.catalog.parquet import as_marks, is_known, paths_in, write_frame
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.split import split_scenes
 from pixelwise.catalog.stac_items import write_items
@@ -85,6 +86,8 @@ class GeoCatalog:
             frame["id"] = [scene_name(uri) for uri in frame["uri"]]
         times = [as_time(value) for value in frame["datetime"]] if "datetime" in frame.columns else [None] * len(frame)
         frame["datetime"] = pd.Series(times, index=frame.index, dtype="datetime64[ns]")
+        for name in paths_in(frame):
+            frame[name] = [os.fspath(path) if isinstance(path, os.PathLike) else path for path in frame[name]]
         if "nodata" in frame.columns:
             frame["nodata"] = pd.Series([as_marks(value) for value in frame["nodata"]], index=frame.index, dtype=object)
         self.frame = frame
@@ -171,7 +174,7 @@ class GeoCatalog:
             if callable(wanted):
                 keep &= [bool(wanted(value)) if is_known(value) else False for value in values]
             else:
-                keep &= values.isin(wanted if isinstance(wanted, list | tuple | set | np.ndarray) else [wanted]).to_numpy()
+                keep &= values.isin(list(wanted) if pd.api.types.is_list_like(wanted) else [wanted]).to_numpy()
         return self.take(keep)
 
     def query(
@@ -200,7 +203,7 @@ class GeoCatalog:
         keep = np.ones(len(self), bool)
         shapes: list[tuple[Any, Any]] = []
         if bounds is not None:
-            left, bottom, right, top = bounds
+            left, bottom, right, top = bounds if len(bounds) == 4 else (1, 1, 0, 0)
             if left > right or bottom > top:
                 raise CatalogError(f"bounds={tuple(bounds)} are empty: give left, bottom, right and top, in this order")
             shapes.append((shapely.box(left, bottom, right, top), crs))
@@ -304,8 +307,10 @@ class GeoCatalog:
         if self.frame["datetime"].isna().any():
             undated = self.frame["id"][self.frame["datetime"].isna()].iloc[0]
             raise CatalogError(f"scene {undated} has no date, so it has no place in a series: set the column datetime")
-        rows = []
-        for value in self.tiles(by):
+        rows, places = [], self.tiles(by)
+        if not places:
+            raise CatalogError(f"none of {len(self)} scenes has a {by}, so there is no series: set the column {by}")
+        for value in places:
             dates = self.frame[self.frame[by] == value].sort_values("datetime", kind="stable")
             bands = {tuple(names) if is_known(names) else None for names in dates.get("bands", [None])}
             if len(bands) > 1:

@@ -7,13 +7,14 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import shapely
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.labels import ReadLabel
-from pixelwise.catalog.samplers import as_size, checked_catalog, positions, scene_order
+from pixelwise.catalog.samplers import as_length, as_size, checked_catalog, positions, scene_order
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CRSError, LabelError
@@ -86,16 +87,20 @@ class StratifiedSampler(BaseEstimator):
         GeoSlices
             A sequence of `GeoSlice`.
         """
-        chip = np.array(as_size(self.chip_size, "chip_size"))
+        chip, length = np.array(as_size(self.chip_size, "chip_size")), as_length(self.length)
+        if not isinstance(self.label, ReadLabel):
+            raise TypeError(
+                f"label={self.label!r} reads no labels: give a ReadLabel, such as ReadLabel(label_uri_field='label_uri')"
+            )
         tiles, counts = self._count(checked_catalog(catalog))
         classes = sorted(counts) if self.classes is None else list(self.classes)
         lacking = [value for value in classes if value not in counts]
         if lacking or not classes:
             what = f"class {lacking[0]!r}" if lacking else "label"
             raise LabelError(f"no pixel of the catalog has {what}: the labels that occur are {sorted(counts)}")
-        chance = check_random_state(self.random_state).random_sample((self.length, 3))
-        turn = np.arange(self.length) % len(classes)
-        tile, rank = np.empty(self.length, np.int64), np.empty(self.length, np.int64)
+        chance = check_random_state(self.random_state).random_sample((length, 3))
+        turn = np.arange(length) % len(classes)
+        tile, rank = np.empty(length, np.int64), np.empty(length, np.int64)
         for number, value in enumerate(classes):
             upto = np.cumsum(counts[value])
             drawn = np.floor(chance[turn == number, 0] * upto[-1]).astype(np.int64)
@@ -193,10 +198,7 @@ class PointSampler(BaseEstimator):
             A sequence of `GeoSlice`, scene by scene, in the order of the features.
         """
         chip = as_size(self.chip_size, "chip_size")
-        features = (
-            self.features if isinstance(self.features, gpd.GeoDataFrame | gpd.GeoSeries) else gpd.read_file(self.features)
-        )
-        shapes = features.geometry
+        shapes = _read(self.features).geometry
         if shapes.crs is None:
             raise CRSError("the features have no CRS: set it with set_crs(...)")
         shapes = shapes[~(shapes.isna() | shapes.is_empty)].reset_index(drop=True)
@@ -217,6 +219,15 @@ class PointSampler(BaseEstimator):
         if not sum(map(len, parts)):
             raise LabelError(f"none of {len(shapes)} features lies in a scene of the catalog: check their CRS and places")
         return GeoSlices(catalog, np.concatenate(numbers), np.concatenate(parts))
+
+
+def _read(features: Any) -> Any:
+    if isinstance(features, gpd.GeoDataFrame | gpd.GeoSeries):
+        return features
+    try:
+        return gpd.read_file(features)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise LabelError(f"features {features} cannot be read as a vector file: {error}") from error
 
 
 def _chips_round(scene: Scene, shapes: np.ndarray, chip: tuple[int, int], snap: bool) -> np.ndarray:

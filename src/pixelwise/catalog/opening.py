@@ -171,6 +171,9 @@ def _complete(frame: Any, workers: int, progress: bool) -> tuple[gpd.GeoDataFram
     if isinstance(frame, gpd.GeoDataFrame):
         frame = pd.DataFrame(frame if frame.crs is None else in_degrees(frame))
     frame["uri"] = [_as_uri(uri) for uri in frame["uri"]]
+    lacking = [number for number, uri in enumerate(frame["uri"]) if not is_known(uri)]
+    if lacking:
+        raise CatalogError(f"row {lacking[0]} of the table has no uri: leave it out, or say where its file is")
     names = [
         str(row_id) if is_known(row_id) else scene_name(uri)
         for row_id, uri in zip(_column(frame, "id"), frame["uri"], strict=True)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pixelwise.errors import CatalogError, DependencyMissingError
 
-__all__ = ["as_marks", "is_known", "read_frame", "write_frame"]
+__all__ = ["as_marks", "is_known", "paths_in", "read_frame", "write_frame"]
 
 #: Columns that a file keeps as lists, and as text where they are mappings.
 _LISTS, _TEXTS = ("transform", "bands", "nodata", "block_shape", "times"), ("uri", "resampling")
@@ -55,7 +55,7 @@ def write_frame(frame: gpd.GeoDataFrame, path: Any) -> None:
     _need_pyarrow()
     kept = frame.copy()
     place = str(path) if "://" in str(path) else Path(path)
-    for name in _paths_in(kept):
+    for name in paths_in(kept):
         kept[name] = [_seen_from(value, place.absolute().parent if isinstance(place, Path) else None) for value in kept[name]]
     for name in set(_TEXTS) & set(kept):
         kept[name] = [value if isinstance(value, str) or not is_known(value) else json.dumps(value) for value in kept[name]]
@@ -111,12 +111,12 @@ def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
     if "times" in frame:
         frame["times"] = [None if times is None else tuple(np.array(times, "datetime64[ns]")) for times in frame["times"]]
     folder = str(path).rpartition("/")[0]
-    for name in _paths_in(frame):
+    for name in paths_in(frame):
         frame[name] = [from_folder(value, folder) for value in frame[name]]
     return frame
 
 
-def _paths_in(frame: Any) -> list[Any]:
+def paths_in(frame: Any) -> list[Any]:
     """Return the columns that hold paths; those of a STAC extension, such as s2:product_uri, hold names."""
     return [name for name in frame if name == "uri" or (str(name).endswith("_uri") and ":" not in str(name))]
 

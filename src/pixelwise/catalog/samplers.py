@@ -14,7 +14,7 @@ from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CatalogError
 from pixelwise.raster.grid import Grid
 
-__all__ = ["GridSampler", "RandomSampler", "as_size", "checked_catalog", "positions", "scene_order"]
+__all__ = ["GridSampler", "RandomSampler", "as_length", "as_size", "checked_catalog", "positions", "scene_order"]
 
 
 def as_size(value: Any, name: str) -> tuple[int, int]:
@@ -40,6 +40,13 @@ def as_size(value: Any, name: str) -> tuple[int, int]:
     if len(pair) != 2 or not all(isinstance(size, int | np.integer) and size > 0 for size in pair):
         raise CatalogError(f"{name}={value!r} is no size: give rows and columns in pixels, such as (256, 256)")
     return int(pair[0]), int(pair[1])
+
+
+def as_length(value: Any) -> int:
+    """Return a number of chips, or raise a CatalogError if it is none."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise CatalogError(f"length={value!r} is no number of chips: give a whole number from 1 on", length=value)
+    return int(value)
 
 
 def checked_catalog(catalog: Any) -> GeoCatalog:
@@ -117,7 +124,7 @@ class RandomSampler(BaseEstimator):
         shapes = catalog.frame[["height", "width"]].to_numpy(np.int64)
         upto = np.cumsum(shapes[order].prod(axis=1).astype(float))
         # One row of numbers a chip, so that a longer draw begins as a shorter one does.
-        chance = check_random_state(self.random_state).random_sample((self.length, 3))
+        chance = check_random_state(self.random_state).random_sample((as_length(self.length), 3))
         scene = order[np.searchsorted(upto, chance[:, 0] * upto[-1], side="right")]
         size = np.minimum(shapes[scene], (height, width))
         if self.snap:

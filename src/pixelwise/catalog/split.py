@@ -40,6 +40,8 @@ def split_scenes(
         Which are for testing.
     """
     count = len(outlines)
+    if count == 1:
+        raise CatalogError("a catalog of 1 scene has no two sides: split its pixels with a spatial splitter")
     wanted = test_size if isinstance(test_size, int | np.integer) else test_size * count
     if not 0 < wanted < count:
         raise CatalogError(f"test_size={test_size!r} of {count} scenes leaves a side empty: give a share between 0 and 1")

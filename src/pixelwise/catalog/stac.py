@@ -18,6 +18,7 @@ __all__ = ["is_stac", "items_of", "row_of"]
 
 #: What a raster's media type starts with.
 _RASTER = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "application/x-geotiff")
+_SUFFIXES = (".tif", ".tiff", ".jp2")
 
 
 def is_stac(source: Any) -> bool:
@@ -124,11 +125,17 @@ def row_of(item: Mapping[str, Any], bands: Sequence[str] | Mapping[str, str] | N
 
 
 def _data_assets(assets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    rasters = [key for key, asset in assets.items() if str(asset.get("type", "")).lower().startswith(_RASTER)]
+    rasters = [key for key, asset in assets.items() if _is_raster(asset)]
     data = [key for key in rasters if "data" in _roles(assets[key])]
     data = data or [key for key in rasters if not {"thumbnail", "overview"} & set(_roles(assets[key]))]
     alone = [key for key in data if len(_bands_of(assets[key])) < 2]
     return {key: key for key in (alone if len(data) > 1 else data)}
+
+
+def _is_raster(asset: Mapping[str, Any]) -> bool:
+    """Whether an asset is a raster: as its media type says, or, where it has none, as its role or its name lets suppose."""
+    kind = str(asset.get("type", "")).lower()
+    return kind.startswith(_RASTER) if kind else "data" in _roles(asset) or asset["href"].lower().endswith(_SUFFIXES)
 
 
 def _roles(asset: Mapping[str, Any]) -> Iterable[str]:
