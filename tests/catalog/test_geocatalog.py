@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import shapely
 
 import pixelwise as pw
 from pixelwise.catalog.dates import date_in_name, time_range
+from pixelwise.catalog.split import split_scenes
 from pixelwise.errors import CatalogError, CRSError
 
 
@@ -293,3 +295,25 @@ def test_a_catalog_without_tiles_does_not_stack(catalog: pw.GeoCatalog) -> None:
     for empty in (catalog.filter(tile="none"), catalog.assign(tile=None)):
         with pytest.raises(CatalogError, match=r"none of \d scenes has a tile"):
             empty.stack()
+
+
+def test_dates_of_many_places_split_as_pairs_of_them_say() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(30):
+        corners = rng.uniform(0, 6, (12, 2))
+        outlines = np.array([shapely.box(x, y, x + 1, y + 1) for x, y in corners[rng.integers(0, 12, 20)]])
+        values = pd.Series(rng.choice(["a", "b", "c", None], 20)) if seed % 2 else None
+        try:
+            test = split_scenes(outlines, values, 0.4, 0.3, seed)
+        except CatalogError:
+            continue
+        for first, second in itertools.combinations(range(20), 2):
+            alike = values is not None and values[first] is not None and values[first] == values[second]
+            if alike or outlines[first].intersection(outlines[second]).area > 0.3:
+                assert test[first] == test[second]
+
+
+def test_thousands_of_dates_of_few_places_are_split_without_looking_at_every_pair() -> None:
+    outlines = np.array([shapely.box(place, 0, place + 1, 1) for place in np.arange(9000) % 30])
+    test = split_scenes(outlines, None, 0.3, 0.01, 0)
+    assert test.sum() == 2700

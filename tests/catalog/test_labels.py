@@ -222,6 +222,11 @@ def test_chips_round_polygons_hold_all_of_them(catalog: pw.GeoCatalog, fields: P
         assert not (chips.windows[:, :2] % 16).any()
 
 
+def test_a_vector_file_without_a_column_is_told_so(catalog: pw.GeoCatalog, fields: Path) -> None:
+    with pytest.raises(LabelError, match=r"scene S2_a_20170211: labels .* are a vector file: name its column"):
+        pw.ReadLabel(labels=fields)(catalog[0].load())
+
+
 def test_features_in_no_scene_or_without_a_crs_are_errors(catalog: pw.GeoCatalog, fields: Path) -> None:
     with pytest.raises(LabelError, match="none of 2 features lies in a scene"):
         pw.sampling.PointSampler(16, fields)(catalog.take([5]))
