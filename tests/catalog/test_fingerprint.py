@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
 from sklearn.base import BaseEstimator
 
-from pixelwise.catalog.fingerprint import fingerprint, local_files, source_fingerprint
+import pixelwise as pw
+from pixelwise.catalog.fingerprint import fingerprint, local_files, scene_fingerprint, source_fingerprint
 
 MODEL = """
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -111,3 +113,9 @@ def test_files_in_archives_and_of_several_parts_come_to_an_end(tmp_path: Path) -
                 archive.write(part, Path(part).name)
         assert local_files(f"/vsizip/{tmp_path}/a.zip/a.img") == []
         assert local_files(("s3://bucket/a.tif", str(tmp_path / "none.tif"))) == []
+
+
+def test_a_scene_is_another_when_it_is_read_in_another_way(scenes: Path) -> None:
+    scene = pw.open_catalog(scenes)[0]
+    marks = {scene_fingerprint(replace(scene, **change)) for change in ({}, {"nodata": (0.0,)}, {"resampling": "cubic"})}
+    assert len(marks) == 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import shapely
 
 import pixelwise as pw
 from pixelwise.catalog.dates import date_in_name, time_range
+from pixelwise.catalog.split import split_scenes
 from pixelwise.errors import CatalogError, CRSError, GridError
 
 
@@ -23,6 +25,7 @@ def names(catalog: pw.GeoCatalog) -> str:
 def test_filters_take_values_lists_and_functions(catalog: pw.GeoCatalog) -> None:
     assert names(catalog.filter(tile="33UUU")) == "ab"
     assert names(catalog.filter(tile=["33UUU", "32UQD"])) == "abe"
+    assert names(catalog.filter(tile=pd.Series(["33UUU", "32UQD"]))) == "abe"
     assert names(catalog.filter(datetime=lambda time: time.month == 3)) == "ef"
     assert names(catalog.filter(tile=lambda tile: tile.startswith("33"), height=200)) == "abcd"
     assert names(catalog.assign(cloud=[1, None, 3, 4, 5, 6]).filter(cloud=lambda percent: percent < 4)) == "ac"
@@ -125,6 +128,8 @@ def test_scenes_that_all_hang_together_cannot_be_split(catalog: pw.GeoCatalog) -
         catalog.take([0, 1]).assign(tile=["a", "b"]).split()
     with pytest.raises(CatalogError, match="have the same tile"):
         catalog.take([0, 1]).split(max_overlap=1)
+    with pytest.raises(CatalogError, match="a catalog of 1 scene has no two sides"):
+        catalog.take([0]).split()
     with pytest.raises(CatalogError, match="leaves a side empty"):
         catalog.split(1.0)
 
@@ -181,6 +186,41 @@ def test_a_catalog_is_written_whole_or_not_at_all(tmp_path: Path, catalog: pw.Ge
     (tmp_path / "file").touch()
     with pytest.raises(CatalogError, match="cannot be written"):
         catalog.to_parquet(tmp_path / "file" / "a.parquet")
+
+
+def test_paths_from_the_working_directory_lead_to_their_files_from_a_catalog_elsewhere(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "catalogs" / "scenes").mkdir(parents=True)
+    shutil.copy(scenes / "S2_a_20170211.tif", tmp_path / "a{1}.tif")
+    shutil.copy(scenes / "S2_b_20170212.tif", tmp_path / "catalogs" / "scenes" / "{b}.tif")
+    monkeypatch.chdir(tmp_path)
+    catalog = pw.open_catalog(["a{1}.tif", "catalogs/scenes/{b}.tif"]).assign(label_uri="labels/a.tif")
+    catalog.to_parquet("catalogs/train.parquet")
+    written = gpd.read_parquet("catalogs/train.parquet")
+    assert written["uri"].tolist() == [str(tmp_path / "a{1}.tif"), "scenes/{b}.tif"]
+    monkeypatch.chdir(scenes)
+    again = pw.open_catalog(tmp_path / "catalogs" / "train.parquet")
+    assert [scene.load().shape for scene in again] == [(3, 200, 240)] * 2
+    assert again[0].metadata["label_uri"] == str(tmp_path / "labels" / "a.tif")
+
+
+def test_names_that_are_no_relative_paths_are_left_as_they_are(tmp_path: Path, catalog: pw.GeoCatalog) -> None:
+    told = {"uri": 'NETCDF:"/data/a.nc":ndvi', "label_uri": "s3://bucket/a.tif", "s2:product_uri": "S2A_MSIL2A.SAFE"}
+    catalog.take([0]).assign(**told).to_parquet(tmp_path / "catalog.parquet")
+    again = pw.open_catalog(tmp_path / "catalog.parquet")
+    assert again.frame[list(told)].iloc[0].to_dict() == told
+
+
+def test_a_catalog_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, catalog: pw.GeoCatalog) -> None:
+    path = tmp_path / "catalog.parquet"
+    catalog.to_parquet(path)
+    with pytest.raises(CatalogError, match=r"cannot be written: .*column mixed.*values of one type"):
+        catalog.take([0, 1]).assign(mixed=[1, "a"]).to_parquet(path)
+    with pytest.raises(CatalogError, match="name a folder that exists"):
+        catalog.to_parquet(tmp_path / "missing" / "catalog.parquet")
+    assert [place.name for place in tmp_path.iterdir()] == ["catalog.parquet"]
+    assert len(pw.open_catalog(path)) == 6
 
 
 def test_a_catalog_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
@@ -281,3 +321,38 @@ def test_places_that_are_none_are_refused(catalog: pw.GeoCatalog) -> None:
         catalog.query(geometry="field.gpkg")
     with pytest.raises(GridError, match=r"is no window: give rasterio\.windows\.Window"):
         catalog[0].load(((0, 5), (0, 5)))
+
+
+def test_paths_of_labels_may_be_path_objects(tmp_path: Path, catalog: pw.GeoCatalog, labels: Path) -> None:
+    given = catalog.assign(label_uri=lambda scene: labels / f"{scene.id}.tif")
+    assert given[0].metadata["label_uri"] == catalog[0].metadata["label_uri"]
+    given.to_parquet(tmp_path / "catalog.parquet")
+    assert list(pw.open_catalog(tmp_path / "catalog.parquet")) == list(catalog)
+
+
+def test_a_catalog_without_tiles_does_not_stack(catalog: pw.GeoCatalog) -> None:
+    for empty in (catalog.filter(tile="none"), catalog.assign(tile=None)):
+        with pytest.raises(CatalogError, match=r"none of \d scenes has a tile"):
+            empty.stack()
+
+
+def test_dates_of_many_places_split_as_pairs_of_them_say() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(30):
+        corners = rng.uniform(0, 6, (12, 2))
+        outlines = np.array([shapely.box(x, y, x + 1, y + 1) for x, y in corners[rng.integers(0, 12, 20)]])
+        values = pd.Series(rng.choice(["a", "b", "c", None], 20)) if seed % 2 else None
+        try:
+            test = split_scenes(outlines, values, 0.4, 0.3, seed)
+        except CatalogError:
+            continue
+        for first, second in itertools.combinations(range(20), 2):
+            alike = values is not None and values[first] is not None and values[first] == values[second]
+            if alike or outlines[first].intersection(outlines[second]).area > 0.3:
+                assert test[first] == test[second]
+
+
+def test_thousands_of_dates_of_few_places_are_split_without_looking_at_every_pair() -> None:
+    outlines = np.array([shapely.box(place, 0, place + 1, 1) for place in np.arange(9000) % 30])
+    test = split_scenes(outlines, None, 0.3, 0.01, 0)
+    assert test.sum() == 2700

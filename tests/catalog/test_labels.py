@@ -196,6 +196,8 @@ def test_a_stratified_draw_takes_each_pixel_of_a_class_as_often(catalog: pw.GeoC
 def test_a_class_that_does_not_occur_cannot_be_drawn(catalog: pw.GeoCatalog) -> None:
     with pytest.raises(LabelError, match=r"no pixel of the catalog has class 9: the labels that occur are \[1.0, 2.0\]"):
         pw.sampling.StratifiedSampler(8, 4, pw.ReadLabel(), classes=[1, 9])(catalog)
+    with pytest.raises(TypeError, match="label='label_uri' reads no labels: give a ReadLabel"):
+        pw.sampling.StratifiedSampler(8, 4, "label_uri")(catalog)
 
 
 def test_points_stand_in_the_middle_of_their_chips(catalog: pw.GeoCatalog) -> None:
@@ -220,9 +222,16 @@ def test_chips_round_polygons_hold_all_of_them(catalog: pw.GeoCatalog, fields: P
         assert not (chips.windows[:, :2] % 16).any()
 
 
+def test_a_vector_file_without_a_column_is_told_so(catalog: pw.GeoCatalog, fields: Path) -> None:
+    with pytest.raises(LabelError, match=r"scene S2_a_20170211: labels .* are a vector file: name its column"):
+        pw.ReadLabel(labels=fields)(catalog[0].load())
+
+
 def test_features_in_no_scene_or_without_a_crs_are_errors(catalog: pw.GeoCatalog, fields: Path) -> None:
     with pytest.raises(LabelError, match="none of 2 features lies in a scene"):
         pw.sampling.PointSampler(16, fields)(catalog.take([5]))
+    with pytest.raises(LabelError, match=r"features missing\.gpkg cannot be read as a vector file"):
+        pw.sampling.PointSampler(16, "missing.gpkg")(catalog)
     with pytest.raises(CRSError, match="the features have no CRS"):
         pw.sampling.PointSampler(16, gpd.read_file(fields).set_crs(None, allow_override=True))(catalog)
 

@@ -99,6 +99,24 @@ def test_patterns_may_lead_through_folders(tmp_path: Path, sentinel: dict[str, P
     assert catalog[0].grid.shape == (768, 1536)
 
 
+def test_products_of_sentinel_2_are_called_by_their_granules_and_bands_of_other_folders_are_pointed_to(
+    tmp_path: Path, sentinel: dict[str, Path]
+) -> None:
+    granules = ["L2A_T33UUU_A008649_20170216T102101", "L2A_T33UUU_A009078_20170318T102021"]
+    for granule in granules:
+        time = granule[-15:]
+        for band, size in (("B02", "10m"), ("B11", "20m")):
+            place = tmp_path / f"S2A_MSIL2A_{time}.SAFE" / "GRANULE" / granule / "IMG_DATA" / f"R{size}"
+            place.mkdir(parents=True)
+            shutil.copy(sentinel[band], place / f"T33UUU_{time}_{band}_{size}.jp2")
+    catalog = pw.open_catalog(tmp_path, bands={"B02": "R10m/*_B02_10m.jp2", "B11": "R20m/*_B11_20m.jp2"})
+    assert [scene.id for scene in catalog] == granules
+    assert [scene.metadata["datetime"] for scene in catalog] == ["2017-02-16T10:21:01", "2017-03-18T10:20:21"]
+    assert pw.open_catalog(tmp_path, bands={"B02": "*_B02_10m.jp2"}).frame["id"].tolist() == granules
+    with pytest.raises(CatalogError, match=r"no files match B11.*folders of their own.*'R10m/\*_B02_10m.jp2'"):
+        pw.open_catalog(tmp_path, bands={"B02": "*_B02_10m.jp2", "B11": "*_B11_20m.jp2"})
+
+
 def test_patterns_that_match_nothing_are_an_error(tmp_path: Path, scenes: Path) -> None:
     with pytest.raises(CatalogError, match=r"no file below .* matches \*_B99.tif"):
         pw.open_catalog(scenes, bands={"B99": "*_B99.tif"})
@@ -120,6 +138,8 @@ def test_a_table_with_files_alone_is_completed_from_them(scenes: Path) -> None:
 
 
 def test_a_table_without_files_and_an_unknown_source_are_errors() -> None:
+    with pytest.raises(CatalogError, match="row 1 of the table has no uri"):
+        pw.open_catalog(pd.DataFrame({"uri": ["a.tif", None]}))
     with pytest.raises(CatalogError, match="no column 'uri'"):
         pw.open_catalog(pd.DataFrame({"path": ["a.tif"]}))
     with pytest.raises(CatalogError, match="int is no source of scenes"):
@@ -200,3 +220,33 @@ def test_resampling_that_no_band_can_have_is_refused(landsat_dates: Path, landsa
         pw.open_catalog(landsat_dates, bands=landsat_bands, resampling={"B3": "cubic"}, progress=False)
     with pytest.raises(GridError, match="resampling='cubical' is not known"):
         pw.open_catalog(landsat_dates, bands=landsat_bands, resampling="cubical", progress=False)
+
+
+def test_a_file_is_opened_though_its_name_looks_like_a_glob(tmp_path: Path, scenes: Path) -> None:
+    path = tmp_path / "scène [1] a*.tif"
+    shutil.copy(scenes / "S2_a_20170211.tif", path)
+    assert pw.open_catalog(path)[0].load().shape == (3, 200, 240)
+
+
+@pytest.mark.parametrize("text", ['{"type": "Collection", "id": "a"}', '{"type": "Feature", "id": "a"}', "[1]", '"a"'])
+def test_json_that_holds_no_items_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "items.json").write_text(text)
+    with pytest.raises(CatalogError, match="is no STAC item with assets: give items"):
+        pw.open_catalog(tmp_path / "items.json")
+
+
+def test_a_table_tells_names_and_nodata_of_files_that_have_none(tmp_path: Path, landsat: Path) -> None:
+    with rasterio.open(landsat) as file:
+        values, profile = file.read(), file.profile
+    values[:, :40] = 0
+    with rasterio.open(tmp_path / "plain.tif", "w", **{**profile, "nodata": None}) as file:
+        file.write(values)
+    rows = pd.DataFrame({"uri": [tmp_path / "plain.tif", landsat], "bands": [tuple("abcde")] * 2, "nodata": 0})
+    catalog = pw.open_catalog(rows)
+    catalog.to_parquet(tmp_path / "catalog.parquet")
+    for opened in (catalog, pw.open_catalog(tmp_path / "catalog.parquet")):
+        plain, declared = (scene.load() for scene in opened)
+        assert plain.band.values.tolist() == list("abcde")
+        assert (plain.rio.nodata, declared.rio.nodata) == (0, -99999)
+    assert pw.open_catalog(tmp_path / "plain.tif")[0].load().rio.nodata is None
+    assert pw.open_catalog(tmp_path / "plain.tif").assign(nodata=0)[0].load(bands=[1]).rio.nodata == 0

@@ -140,6 +140,9 @@ def test_empty_catalogs_and_bad_sizes_are_errors(catalog: pw.GeoCatalog) -> None
     for size in (0, (64,), 2.5, "64"):
         with pytest.raises(CatalogError, match=r"chip_size=.* is no size"):
             GridSampler(size)(catalog)
+    for length in (0, -1, 2.0, True):
+        with pytest.raises(CatalogError, match=r"length=.* is no number of chips"):
+            RandomSampler(8, length)(catalog)
     with pytest.raises(CatalogError, match="edge='pad' is not known"):
         GridSampler(64, edge="pad")(catalog)
 
@@ -184,7 +187,7 @@ def test_samplers_tell_wrong_lengths_labels_and_features(catalog: pw.GeoCatalog)
             pw.sampling.RandomSampler(8, length=length)(catalog)
     with pytest.raises(CatalogError, match="length=0 is no number of chips"):
         pw.sampling.StratifiedSampler(8, length=0, label=pw.ReadLabel())(catalog)
-    with pytest.raises(TypeError, match="label is a Sequential: give the ReadLabel itself"):
+    with pytest.raises(TypeError, match="label=Sequential.* reads no labels: give a ReadLabel"):
         pw.sampling.StratifiedSampler(8, length=2, label=pw.Sequential([pw.ReadLabel()]))(catalog)
     with pytest.raises(LabelError, match=r"features none\.gpkg cannot be read as a vector file"):
         pw.sampling.PointSampler(8, "none.gpkg")(catalog)

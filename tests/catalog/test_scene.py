@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rasterio.windows import Window
 
 import pixelwise as pw
 from pixelwise.errors import BandError, GridError, RasterReadError
+from pixelwise.raster.open_files import opened
 
 
 def test_a_scene_loads_as_open_raster_does_with_its_metadata(catalog: pw.GeoCatalog) -> None:
@@ -134,3 +136,29 @@ def test_names_of_the_catalog_hold_where_a_file_has_none(catalog: pw.GeoCatalog,
     scene = pw.open_catalog(frame)[0]
     assert scene.load(Window(0, 0, 5, 5), bands=["nir", "red"]).band.values.tolist() == ["nir", "red"]
     assert scene.load(Window(0, 0, 5, 5)).band.values.tolist() == list(scene.bands)
+
+
+def test_nodata_that_the_catalog_tells_of_some_bands_gives_nan_there_alone(catalog: pw.GeoCatalog) -> None:
+    values = catalog[0].load().values
+    told = replace(catalog[0], nodata=(float(values[0, 0, 0]), None, -9999.0))
+    loaded = told.load()
+    np.testing.assert_array_equal(np.isnan(loaded), (values == values[0, 0, 0]) & (np.arange(3) == 0)[:, None, None])
+    assert told.load(bands=["B08"]).dtype == loaded.dtype == "float32"
+    assert replace(catalog[0], nodata=(-9999.0,)).load().rio.nodata is None
+
+
+def test_a_band_of_several_bands_is_an_error_that_names_the_file(catalog: pw.GeoCatalog) -> None:
+    scene = replace(catalog[0], uri={"blue": catalog[0].uri}, bands=("blue",))
+    with pytest.raises(BandError, match=r"S2_a_20170211.tif has 3 bands, and a band of scene S2_a_20170211 needs"):
+        scene.load()
+
+
+def test_files_of_a_scene_stay_open_together_however_many_they_are(sentinel: dict[str, Path]) -> None:
+    scene = pw.open_catalog(sentinel["B02"].parent, bands={band: f"*_{band}.jp2" for band in sentinel})[0]
+    with pw.sampling.files_kept_open(most=2):
+        found = []
+        for _ in range(2):
+            scene.load(Window(0, 0, 5, 5))
+            with opened(scene.uri["B02"]) as file:
+                found.append(file)
+        assert found[0] is found[1]

@@ -110,6 +110,76 @@ def test_stac_geoparquet_is_read(items: list[pystac.Item], tmp_path: Path) -> No
     assert found[0].metadata["eo:cloud_cover"] == 12.5
 
 
+def test_links_in_stac_geoparquet_start_where_it_is(items: list[pystac.Item], scenes: Path, tmp_path: Path) -> None:
+    assets = {"data": {"href": "./scenes/S2_a_20170211.tif", "type": "image/tiff; application=geotiff", "roles": ["data"]}}
+    frame = gpd.GeoDataFrame({"id": ["a"], "assets": [assets], "geometry": [shapely.box(12, 52, 13, 53)]}, crs="EPSG:4326")
+    frame.to_parquet(tmp_path / "stac.parquet")
+    (tmp_path / "scenes").symlink_to(scenes)
+    assert pw.open_catalog(tmp_path / "stac.parquet")[0].uri == f"{tmp_path}/scenes/S2_a_20170211.tif"
+
+
+@pytest.mark.parametrize(
+    ("link", "href", "uri"),
+    [
+        ("s3://bucket/items/a/item.json", "../a.tif", "s3://bucket/items/a.tif"),
+        ("s3://bucket/items/a/item.json", "./a.tif", "s3://bucket/items/a/a.tif"),
+        ("https://host.org/a/item.json", "/vsis3/bucket/a.tif", "/vsis3/bucket/a.tif"),
+        ("./sub/item.json", "a.tif", "{folder}/sub/a.tif"),
+        ("item.json", "a.tif", "{folder}/a.tif"),
+    ],
+)
+def test_links_start_where_the_item_says_that_it_is(items: list[pystac.Item], tmp_path: Path, link, href, uri) -> None:
+    plain = items[0].to_dict()
+    plain["links"] = [{"rel": "self", "href": link}]
+    plain["assets"]["B02"]["href"] = href
+    (tmp_path / "item.json").write_text(json.dumps(plain))
+    assert pw.open_catalog(tmp_path / "item.json", bands=["B02"])[0].uri["B02"] == uri.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize("told", ["1.0", "1.1"])
+def test_assets_of_several_bands_stand_alone_with_the_names_and_nodata_that_are_told(
+    items: list[pystac.Item], landsat: Path, tmp_path: Path, told: str
+) -> None:
+    with rasterio.open(landsat) as file:
+        values, profile = file.read(), file.profile
+    with rasterio.open(tmp_path / "surface.tif", "w", **{**profile, "nodata": None}) as file:
+        file.write(values)
+    names, item = ["blue", "green", "red", "nir", "swir"], items[0].to_dict()
+    more = {
+        "1.0": {"eo:bands": [{"name": name} for name in names], "raster:bands": [{"nodata": -99999}] * 5},
+        "1.1": {"bands": [{"name": name} for name in names], "nodata": -99999, "data_type": "float32"},
+    }
+    item["assets"]["surface"] = {
+        "href": str(tmp_path / "surface.tif"), "type": "image/tiff; application=geotiff", "roles": ["data"], **more[told],
+    }  # fmt: skip
+    assert pw.open_catalog(item)[0].bands == ("B02", "B11")
+    scene = pw.open_catalog(item, bands=["surface"])[0]
+    assert scene.bands == tuple(names)
+    assert scene.load(bands=["nir"]).rio.nodata == -99999
+    with pytest.raises(CatalogError, match="asset 'surface' of STAC item T33UUU has 5 bands, and goes with no other"):
+        pw.open_catalog(item, bands=["B02", "surface"])
+
+
+@pytest.mark.parametrize("nodata", [0, "nan", None])
+def test_nodata_of_an_item_counts_where_its_files_have_none(
+    items: list[pystac.Item], sentinel: dict[str, Path], nodata: object
+) -> None:
+    item = items[0].to_dict()
+    for asset in item["assets"].values():
+        asset["raster:bands"] = [{"nodata": nodata, "data_type": "uint16", "scale": 0.0001}]
+    loaded = pw.open_catalog(item)[0].load()
+    np.testing.assert_array_equal(loaded, pw.open_raster({band: sentinel[band] for band in ("B02", "B11")}))
+    assert loaded.rio.nodata == (0 if nodata == 0 else None)
+
+
+def test_chips_of_items_that_are_not_opened_are_snapped_to_blocks_all_the_same(items: list[pystac.Item]) -> None:
+    told = pw.open_catalog(items[0], bands=["B02"])
+    opened = pw.open_catalog(pd.DataFrame({"uri": [told[0].uri]}))
+    assert told[0].block_shape is None
+    sampler = pw.sampling.RandomSampler((64, 64), length=50, random_state=0, snap=True)
+    np.testing.assert_array_equal(sampler(told).windows, sampler(opened).windows)
+
+
 def test_an_empty_answer_is_an_error() -> None:
     with pytest.raises(CatalogError, match="the dict holds no scene"):
         pw.open_catalog({"type": "FeatureCollection", "features": []})

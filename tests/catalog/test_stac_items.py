@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import rasterio.shutil
 import shapely
 
 import pixelwise as pw
@@ -92,8 +94,10 @@ def test_scenes_of_a_file_a_band_have_an_asset_each(landsat_dates: Path, landsat
 def test_values_that_json_does_not_know_become_ones_that_it_does(maps: pw.GeoCatalog, tmp_path: Path) -> None:
     one = maps.take([0])
     odd = [[pd.Timestamp("2024-05-01"), pd.Series([1, 2]).to_numpy()]]
-    one.assign(odd=odd, missing=None, gap=float("nan")).to_stac(tmp_path / "a.json")
+    rates = [{"a": float("nan"), "b": [float("inf"), 1.0]}]
+    one.assign(odd=odd, rates=rates, missing=None, gap=float("nan")).to_stac(tmp_path / "a.json")
     properties = json.loads((tmp_path / "a.json").read_text())["features"][0]["properties"]
+    assert properties["rates"] == {"a": None, "b": [None, 1.0]}
     assert properties["odd"] == ["2024-05-01 00:00:00", [1, 2]]
     assert not {"missing", "gap"} & set(properties)
 
@@ -144,3 +148,11 @@ def test_what_cannot_be_written_is_an_error(maps: pw.GeoCatalog, tmp_path: Path,
     monkeypatch.setitem(__import__("sys").modules, "pystac", None)
     with pytest.raises(DependencyMissingError, match=r"install pixelwise\[catalog\]"):
         maps.to_stac(tmp_path / "maps.json")
+
+
+def test_files_of_a_driver_without_a_media_type_open_again(catalog: pw.GeoCatalog, tmp_path: Path) -> None:
+    rasterio.shutil.copy(catalog[0].uri, tmp_path / "scene_20240501.img", driver="ENVI")
+    written = pw.open_catalog(tmp_path / "scene_20240501.img")
+    assert not [name for name in written.frame if name.startswith("Band")]
+    written.to_stac(tmp_path / "a.json")
+    np.testing.assert_array_equal(pw.open_catalog(tmp_path / "a.json")[0].load(), catalog[0].load())

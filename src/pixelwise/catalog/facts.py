@@ -21,6 +21,7 @@ from pixelwise.raster.open_files import use_file
 
 __all__ = [
     "FACTS",
+    "block_shape_of",
     "crs_text",
     "degrees_of",
     "describe_all",
@@ -42,7 +43,9 @@ _HIGHEST = 91
 #: Points along each side of a footprint.
 _STEPS = 11
 #: Tags that say how a file is made, and nothing of the scene.
-_TECHNICAL = ("AREA_OR_POINT", "TIFFTAG_", "STATISTICS_", "OVR_", "INTERLEAVE", "COMPRESSION", "flag_", "CLASS_NAMES")
+_TECHNICAL = (
+    "AREA_OR_POINT", "TIFFTAG_", "STATISTICS_", "OVR_", "INTERLEAVE", "COMPRESSION", "flag_", "CLASS_NAMES", "Band_",
+)  # fmt: skip
 
 
 def describe_all(
@@ -156,6 +159,16 @@ def facts_of_bands(files: Mapping[str, str]) -> dict[str, Any]:
         "nodata": tuple(part["nodata"][0] for part in parts.values()),
         "tags": tags,
     }
+
+
+def block_shape_of(uri: Any) -> tuple[int, int]:
+    """Return rows and columns of the blocks of a scene's file: of several bands of the finest, of a series of the first."""
+    if isinstance(uri, str):
+        return use_file(uri, lambda file: file.block_shape)
+    if isinstance(uri, Mapping):
+        shape: tuple[int, int] = facts_of_bands(uri)["block_shape"]
+        return shape
+    return block_shape_of(uri[0])
 
 
 def crs_text(crs: CRS | None) -> str | None:

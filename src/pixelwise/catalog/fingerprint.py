@@ -137,7 +137,9 @@ def scene_fingerprint(scene: Scene) -> str:
     """
     told = scene.metadata
     more = [told[key] for key in told if key.endswith("_uri") and isinstance(told[key], str)]
-    return json.dumps([source_fingerprint(scene.uri), source_fingerprint(more), {key: str(told[key]) for key in sorted(told)}])
+    how = [str(part) for part in (scene.bands, scene.resampling, scene.nodata)]
+    files = [source_fingerprint(scene.uri), source_fingerprint(more)]
+    return json.dumps([*files, *how, {key: str(told[key]) for key in sorted(told)}])
 
 
 def local_files(uri: Any) -> list[str]:

@@ -16,6 +16,8 @@ __all__ = ["band_scenes", "raster_files"]
 
 #: Suffixes that rasters in a folder have; a glob takes any.
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".vrt", ".nc", ".bil", ".bsq", ".bip", ".asc")
+#: Folders inside each Sentinel-2 product, which say nothing of the scene.
+_INNER = ("IMG_DATA", "R10m", "R20m", "R60m")
 
 
 def raster_files(source: str) -> list[str]:
@@ -38,7 +40,7 @@ def raster_files(source: str) -> list[str]:
     place = Path(source)
     if place.is_dir():
         found = sorted(str(path) for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    elif glob.has_magic(source):
+    elif glob.has_magic(source) and not place.exists():
         found = sorted(path for path in glob.glob(source, recursive=True) if Path(path).is_file())  # noqa: PTH207
     else:
         found = [source]
@@ -50,8 +52,8 @@ def raster_files(source: str) -> list[str]:
 def band_scenes(source: str, patterns: Mapping[str, str]) -> tuple[list[tuple[str, dict[str, str]]], dict[str, str]]:
     """Return the scenes of a folder that have one file for each band.
 
-    Files of one folder make one scene. If there are several for a band, those are a scene whose names have the same text in
-    place of the first ``*``.
+    Files of one folder make one scene, which is called as the folder is; those of Sentinel-2 as the granule is, whose IMG_DATA
+    they lie in. If there are several for a band, those are a scene whose names have the same text in place of the first ``*``.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ def band_scenes(source: str, patterns: Mapping[str, str]) -> tuple[list[tuple[st
         for name, parts in _scenes_of(folder, files, patterns).items():
             problem = _problem(parts, patterns)
             if problem:
-                unreadable[str(folder / name) if name != folder.name else str(folder)] = problem
+                unreadable[str(folder) if name == _folder_name(folder) else str(folder / name)] = problem
             else:
                 scenes.append((name, {band: str(parts[band][0]) for band in patterns}))
     return scenes, unreadable
@@ -98,13 +100,18 @@ def _scenes_of(
     folder: Path, files: Mapping[str, Sequence[Path]], patterns: Mapping[str, str]
 ) -> Mapping[str, Mapping[str, Any]]:
     if all(len(paths) == 1 for paths in files.values()):
-        return {folder.resolve().name: files}
+        return {_folder_name(folder): files}
     scenes: dict[str, dict[str, list[Path]]] = defaultdict(dict)
     for band, paths in files.items():
         wild = PurePath(patterns[band]).name
         for path in paths:
             scenes[_wild_text(wild, path.name)].setdefault(band, []).append(path)
     return scenes
+
+
+def _folder_name(folder: Path) -> str:
+    whole = folder.resolve()
+    return next((place.name for place in (whole, *whole.parents) if place.name not in _INNER), whole.name)
 
 
 def _wild_text(pattern: str, name: str) -> str:
@@ -118,7 +125,12 @@ def _wild_text(pattern: str, name: str) -> str:
 
 def _problem(files: Mapping[str, Sequence[Path]], patterns: Mapping[str, str]) -> str:
     for band, pattern in patterns.items():
-        if len(files.get(band, ())) != 1:
-            many = [path.name for path in files.get(band, ())]
-            return f"{len(many) or 'no'} files match {band}={pattern!r}{': ' + ', '.join(many[:3]) if many else ''}"
+        many = [path.name for path in files.get(band, ())]
+        if not many:
+            return (
+                f"no files match {band}={pattern!r}; where bands lie in folders of their own, name those in the patterns, "
+                "such as 'R10m/*_B02_10m.jp2'"
+            )
+        if len(many) > 1:
+            return f"{len(many)} files match {band}={pattern!r}: {', '.join(many[:3])}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import shapely
 
 from pixelwise.catalog.dates import as_time, time_range, time_spans
 from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
-from pixelwise.catalog.parquet import is_known, write_frame
+from pixelwise.catalog.parquet import as_marks, is_known, paths_in, write_frame
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.split import split_scenes
 from pixelwise.catalog.stac_items import write_items
@@ -85,6 +86,10 @@ class GeoCatalog:
             frame["id"] = [scene_name(uri) for uri in frame["uri"]]
         times = [as_time(value) for value in frame["datetime"]] if "datetime" in frame.columns else [None] * len(frame)
         frame["datetime"] = pd.Series(times, index=frame.index, dtype="datetime64[ns]")
+        for name in paths_in(frame):
+            frame[name] = [os.fspath(path) if isinstance(path, os.PathLike) else path for path in frame[name]]
+        if "nodata" in frame.columns:
+            frame["nodata"] = pd.Series([as_marks(value) for value in frame["nodata"]], index=frame.index, dtype=object)
         self.frame = frame
         self.unreadable = dict(unreadable or {})
 
@@ -103,6 +108,7 @@ class GeoCatalog:
         bands: Any = row.get("bands")
         block: Any = row.get("block_shape")
         times: Any = row.get("times")
+        marks: Any = as_marks(row.get("nodata"))
         told = {key: _plain(value) for key, value in row.items() if key not in FACTS and key != "geometry"}
         told["bbox"] = tuple(map(float, row["geometry"].bounds))
         return Scene(
@@ -113,6 +119,7 @@ class GeoCatalog:
             (int(block[0]), int(block[1])) if is_known(block) else None,
             row["resampling"] if is_known(row.get("resampling")) else "nearest",
             tuple(times) if is_known(times) else None,
+            None if marks is None else tuple(float(mark) if is_known(mark) else None for mark in marks),
         )
 
     def __repr__(self) -> str:
@@ -167,7 +174,7 @@ class GeoCatalog:
             if callable(wanted):
                 keep &= [bool(wanted(value)) if is_known(value) else False for value in values]
             else:
-                keep &= values.isin(wanted if isinstance(wanted, list | tuple | set | np.ndarray) else [wanted]).to_numpy()
+                keep &= values.isin(list(wanted) if pd.api.types.is_list_like(wanted) else [wanted]).to_numpy()
         return self.take(keep)
 
     def query(
@@ -304,8 +311,10 @@ class GeoCatalog:
         if self.frame["datetime"].isna().any():
             undated = self.frame["id"][self.frame["datetime"].isna()].iloc[0]
             raise CatalogError(f"scene {undated} has no date, so it has no place in a series: set the column datetime")
-        rows = []
-        for value in self.tiles(by):
+        rows, places = [], self.tiles(by)
+        if not places:
+            raise CatalogError(f"none of {len(self)} scenes has a {by}, so there is no series: set the column {by}")
+        for value in places:
             dates = self.frame[self.frame[by] == value].sort_values("datetime", kind="stable")
             bands = {tuple(names) if is_known(names) else None for names in dates.get("bands", [None])}
             if len(bands) > 1:
@@ -314,6 +323,8 @@ class GeoCatalog:
                 )
             rows.append(dates.iloc[0].to_dict() | {"id": str(value), "uri": tuple(dates["uri"])})
             rows[-1]["times"] = tuple(dates["datetime"].to_numpy("datetime64[ns]"))
+            marks = {repr(values) for values in dates.get("nodata", [None])}
+            rows[-1]["nodata"] = rows[-1].get("nodata") if len(marks) == 1 else None
         return GeoCatalog(gpd.GeoDataFrame(rows, geometry="geometry", crs=self.frame.crs), self.unreadable)
 
     def to_parquet(self, path: Any) -> None:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.labels import ReadLabel
-from pixelwise.catalog.samplers import as_size, check_length, checked_catalog, positions, scene_order
+from pixelwise.catalog.samplers import as_length, as_size, checked_catalog, positions, scene_order
 from pixelwise.catalog.scene import Scene
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CRSError, LabelError
@@ -87,19 +87,20 @@ class StratifiedSampler(BaseEstimator):
         GeoSlices
             A sequence of `GeoSlice`.
         """
-        chip = np.array(as_size(self.chip_size, "chip_size"))
-        if not hasattr(self.label, "read"):
-            raise TypeError(f"label is a {type(self.label).__name__}: give the ReadLabel itself, such as ReadLabel(band=...)")
-        check_length(self.length)
+        chip, length = np.array(as_size(self.chip_size, "chip_size")), as_length(self.length)
+        if not isinstance(self.label, ReadLabel):
+            raise TypeError(
+                f"label={self.label!r} reads no labels: give a ReadLabel, such as ReadLabel(label_uri_field='label_uri')"
+            )
         tiles, counts = self._count(checked_catalog(catalog))
         classes = sorted(counts) if self.classes is None else list(self.classes)
         lacking = [value for value in classes if value not in counts]
         if lacking or not classes:
             what = f"class {lacking[0]!r}" if lacking else "label"
             raise LabelError(f"no pixel of the catalog has {what}: the labels that occur are {sorted(counts)}")
-        chance = check_random_state(self.random_state).random_sample((self.length, 3))
-        turn = np.arange(self.length) % len(classes)
-        tile, rank = np.empty(self.length, np.int64), np.empty(self.length, np.int64)
+        chance = check_random_state(self.random_state).random_sample((length, 3))
+        turn = np.arange(length) % len(classes)
+        tile, rank = np.empty(length, np.int64), np.empty(length, np.int64)
         for number, value in enumerate(classes):
             upto = np.cumsum(counts[value])
             drawn = np.floor(chance[turn == number, 0] * upto[-1]).astype(np.int64)
@@ -197,7 +198,7 @@ class PointSampler(BaseEstimator):
             A sequence of `GeoSlice`, scene by scene, in the order of the features.
         """
         chip = as_size(self.chip_size, "chip_size")
-        shapes = _features(self.features).geometry
+        shapes = _read(self.features).geometry
         if shapes.crs is None:
             raise CRSError("the features have no CRS: set it with set_crs(...)")
         shapes = shapes[~(shapes.isna() | shapes.is_empty)].reset_index(drop=True)
@@ -220,13 +221,13 @@ class PointSampler(BaseEstimator):
         return GeoSlices(catalog, np.concatenate(numbers), np.concatenate(parts))
 
 
-def _features(source: Any) -> gpd.GeoDataFrame | gpd.GeoSeries:
-    if isinstance(source, gpd.GeoDataFrame | gpd.GeoSeries):
-        return source
+def _read(features: Any) -> Any:
+    if isinstance(features, gpd.GeoDataFrame | gpd.GeoSeries):
+        return features
     try:
-        return gpd.read_file(source)
+        return gpd.read_file(features)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise LabelError(f"features {source} cannot be read as a vector file: {error}; check that the path is right") from error
+        raise LabelError(f"features {features} cannot be read as a vector file: {error}") from error
 
 
 def _chips_round(scene: Scene, shapes: np.ndarray, chip: tuple[int, int], snap: bool) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = ["ReadLabel"]
 
 #: What marks pixels without a label among whole numbers and among codes of classes.
 _NO_NUMBER, _NO_LARGE_NUMBER, _NO_CLASS = -(2**31), -(2**63), -1
+_VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".gml")
 #: Points along each side of a chip whose box is looked for in another CRS.
 _ALONG = 101
 
@@ -147,6 +149,8 @@ class ReadLabel(Operator):
                 f"scene {scene} has no {self.label_uri_field!r} in its metadata: add this column to the catalog, "
                 f"or set label_uri_field to one of {', '.join(metadata) or 'none'}"
             )
+        if self.column is None and isinstance(source, str | os.PathLike) and str(source).lower().endswith(_VECTORS):
+            raise LabelError(f"scene {scene}: labels {source} are a vector file: name its column, such as column='class'")
         try:
             found, outline = self._from_vector(source, grid) if self.column is not None else self._from_raster(source, grid)
         except CRSError as error:

@@ -15,7 +15,7 @@ import pandas as pd
 from pixelwise.catalog.facts import FACTS, describe_all, in_degrees, scene_name
 from pixelwise.catalog.folders import band_scenes, raster_files
 from pixelwise.catalog.geocatalog import GeoCatalog
-from pixelwise.catalog.parquet import is_known, read_frame
+from pixelwise.catalog.parquet import as_marks, is_known, read_frame
 from pixelwise.catalog.stac import is_stac, items_of, row_of
 from pixelwise.errors import CatalogError, PixelwiseWarning
 from pixelwise.operators.warping import resampling_named
@@ -122,7 +122,7 @@ def _rows(source: Any, bands: Any) -> tuple[Any, dict[str, str]]:
         text = os.fspath(source)
         suffix = Path(text).suffix.lower()
         if suffix in (".parquet", ".geoparquet", ".pq"):
-            return _table_rows(read_frame(text), bands)
+            return _table_rows(read_frame(text), bands, text.rpartition("/")[0])
         if suffix in (".json", ".geojson") and not is_remote(text):
             return _stac_rows(_json_items(Path(text)), bands)
         if isinstance(bands, Mapping):
@@ -154,7 +154,7 @@ def _file_rows(paths: Sequence[str], bands: Any) -> tuple[Any, dict[str, str]]:
     return [{"uri": path} for path in paths], {}
 
 
-def _table_rows(frame: Any, bands: Any) -> tuple[Any, dict[str, str]]:
+def _table_rows(frame: Any, bands: Any, folder: str = "") -> tuple[Any, dict[str, str]]:
     if "assets" not in frame.columns:
         return frame, {}
     # stac-geoparquet has the properties as columns beside those of the item itself.
@@ -163,7 +163,7 @@ def _table_rows(frame: Any, bands: Any) -> tuple[Any, dict[str, str]]:
     for row in frame.to_dict("records"):
         properties = {key: value for key, value in row.items() if key not in own}
         items.append({**{key: row[key] for key in own if key in row}, "type": "Feature", "properties": properties})
-    return _stac_rows(items_of(items), bands)
+    return _stac_rows(items_of(items, folder), bands)
 
 
 def _stac_rows(items: Sequence[Mapping[str, Any]], bands: Any) -> tuple[Any, dict[str, str]]:
@@ -184,6 +184,9 @@ def _complete(frame: Any, workers: int, progress: bool) -> tuple[gpd.GeoDataFram
     if isinstance(frame, gpd.GeoDataFrame):
         frame = pd.DataFrame(frame if frame.crs is None else in_degrees(frame))
     frame["uri"] = [_as_uri(uri) for uri in frame["uri"]]
+    lacking = [number for number, uri in enumerate(frame["uri"]) if not is_known(uri)]
+    if lacking:
+        raise CatalogError(f"row {lacking[0]} of the table has no uri: leave it out, or say where its file is")
     names = [
         str(row_id) if is_known(row_id) else scene_name(uri)
         for row_id, uri in zip(_column(frame, "id"), frame["uri"], strict=True)
@@ -203,8 +206,22 @@ def _complete(frame: Any, workers: int, progress: bool) -> tuple[gpd.GeoDataFram
         own = {key: value for key, value in row.items() if is_known(value)}
         # The file says what its pixels are, and the table all else.
         kept = {key: value for key, value in own.items() if key not in FACTS or key not in facts}
-        rows.append({"id": name, **facts, **kept})
+        rows.append({"id": name, **facts, **kept, **_filled(facts, own)})
     return (gpd.GeoDataFrame(rows, geometry="geometry", crs="EPSG:4326") if rows else None), unreadable
+
+
+def _filled(facts: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the band names and nodata of a table for a file that has none; None where they are not of as many bands."""
+    if not facts:
+        return {}
+    count, told = len(facts["nodata"]), {}
+    if facts["bands"] is None and is_known(own.get("bands")) and len(own["bands"]) == count:
+        told["bands"] = tuple(own["bands"])
+    marks = as_marks(own.get("nodata"))
+    if marks is not None and len(marks) in (1, count):
+        pairs = zip(facts["nodata"], marks * (count // len(marks)), strict=True)
+        told["nodata"] = tuple(mark if found is None else found for found, mark in pairs)
+    return told
 
 
 def _column(frame: Any, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import pandas as pd
 
 from pixelwise.errors import CatalogError, DependencyMissingError
 
-__all__ = ["is_known", "read_frame", "write_frame"]
+__all__ = ["as_marks", "is_known", "paths_in", "read_frame", "write_frame"]
 
 #: Columns that a file keeps as lists, and as text where they are mappings.
 _LISTS, _TEXTS = ("transform", "bands", "nodata", "block_shape", "times"), ("uri", "resampling")
+#: What begins with a scheme, or with a driver of GDAL and a colon, as subdatasets do: it starts nowhere else.
+_WHOLE = re.compile(r"[A-Za-z][\w+.-]*://|[A-Z][A-Z0-9_]+:(?!\d\d)")
 
 
 def is_known(value: Any) -> bool:
@@ -25,45 +28,53 @@ def is_known(value: Any) -> bool:
     return value is not None and not (pd.api.types.is_scalar(value) and pd.isna(value))
 
 
+def as_marks(nodata: Any) -> tuple[float | None, ...] | None:
+    """Return nodata values as a tuple, one for each band or a single one for all; None where nothing is known."""
+    if not is_known(nodata):
+        return None
+    return (nodata,) if pd.api.types.is_scalar(nodata) else tuple(nodata)
+
+
 def write_frame(frame: gpd.GeoDataFrame, path: Any) -> None:
     """Write the rows of a catalog.
+
+    Relative paths, which start in the working directory, are written so that they start where the file is, or in whole if they
+    lead elsewhere.
 
     Parameters
     ----------
     frame : GeoDataFrame
         Those of a `GeoCatalog`.
     path : path
-        Where; also ``s3://``. Relative paths in the columns ``uri`` and ``..._uri``, which start in the working directory, are
-        written as they start where the file is if they lie below it, and else whole, so that `read_frame` finds them.
+        Where; also ``s3://``.
 
     Raises
     ------
     CatalogError
-        If it cannot be written.
+        If it cannot be written there, or a column holds what Parquet does not take.
     """
     _need_pyarrow()
     kept = frame.copy()
-    folder = str(path).rpartition("/")[0]
-    for name in _uri_columns(kept):
-        kept[name] = [to_folder(value, folder) for value in kept[name]]
+    place = str(path) if "://" in str(path) else Path(path)
+    for name in paths_in(kept):
+        kept[name] = [_seen_from(value, place.absolute().parent if isinstance(place, Path) else None) for value in kept[name]]
     for name in set(_TEXTS) & set(kept):
         kept[name] = [value if isinstance(value, str) or not is_known(value) else json.dumps(value) for value in kept[name]]
     for name in set(_LISTS) & set(kept):
         kept[name] = [_as_list(value) if is_known(value) else None for value in kept[name]]
-    if "://" in str(path):
-        kept.to_parquet(str(path), index=False)
-        return
-    place = Path(path)
-    part = place.with_name(f".{place.name}.part")
+    part = place.with_name(f".{place.name}.part") if isinstance(place, Path) else place
     try:
         kept.to_parquet(part, index=False)
-        part.replace(place)
-    except OSError as error:
-        why = _one_line(error) if error.strerror is None else error.strerror
-        raise CatalogError(f"catalog {place} cannot be written: {why}; name a folder that exists and takes files") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        if isinstance(place, Path):
+            Path(part).replace(place)
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        if isinstance(part, Path):
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        raise CatalogError(
+            f"catalog {path} cannot be written: {_one_line(error)}; name a folder that exists and takes files, and give each "
+            "column values of one type"
+        ) from error
 
 
 def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -102,13 +113,30 @@ def read_frame(path: Any) -> gpd.GeoDataFrame | pd.DataFrame:
     if "times" in frame:
         frame["times"] = [None if times is None else tuple(np.array(times, "datetime64[ns]")) for times in frame["times"]]
     folder = str(path).rpartition("/")[0]
-    for name in _uri_columns(frame):
+    for name in paths_in(frame):
         frame[name] = [from_folder(value, folder) for value in frame[name]]
     return frame
 
 
-def _uri_columns(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame if name == "uri" or str(name).endswith("_uri")]
+def paths_in(frame: Any) -> list[Any]:
+    """Return the columns that hold paths; those of a STAC extension, such as s2:product_uri, hold names."""
+    return [name for name in frame if name == "uri" or (str(name).endswith("_uri") and ":" not in str(name))]
+
+
+def _seen_from(uri: Any, folder: Path | None) -> Any:
+    """Return a path as it is written in a folder: relative paths from there where they lead into it, others in whole."""
+    if isinstance(uri, dict):
+        return {band: _seen_from(part, folder) for band, part in uri.items()}
+    if isinstance(uri, tuple):
+        return tuple(_seen_from(part, folder) for part in uri)
+    if not isinstance(uri, str) or _is_whole(uri):
+        return uri
+    whole = Path(uri).absolute()
+    return (whole.relative_to(folder) if folder is not None and whole.is_relative_to(folder) else whole).as_posix()
+
+
+def _is_whole(uri: str) -> bool:
+    return bool(_WHOLE.match(uri)) or Path(uri).is_absolute()
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -142,7 +170,11 @@ def _one_line(error: Exception) -> str:
 
 def _from_text(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in "{[" and value[:1]:
-        loaded = json.loads(value)
+        try:
+            loaded = json.loads(value)
+        except json.JSONDecodeError:
+            # A file's name may begin so too.
+            return value
         return tuple(loaded) if isinstance(loaded, list) else loaded
     # A struct has all keys of the column in each row, without a value where the row has none.
     return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value
@@ -175,42 +207,9 @@ def from_folder(uri: Any, folder: str) -> Any:
         return {band: from_folder(part, folder) for band, part in uri.items()}
     if isinstance(uri, tuple):
         return tuple(from_folder(part, folder) for part in uri)
-    return f"{folder}/{uri.removeprefix('./')}" if folder and _is_relative(uri) else uri
-
-
-def to_folder(uri: Any, folder: str) -> Any:
-    """Return a path, or paths of bands or dates, so that `from_folder` gives the same file again.
-
-    Parameters
-    ----------
-    uri : str, mapping, tuple, or missing
-        What a catalog says; relative paths start in the working directory.
-    folder : str
-        Path or URL; "" is the working directory.
-
-    Returns
-    -------
-    object
-        As `uri`: paths that were relative are so still if they lie below the folder, and else whole.
-
-    Examples
-    --------
-    >>> from pixelwise.catalog.parquet import from_folder, to_folder
-    >>> to_folder("data/scenes/a.tif", "data"), from_folder("scenes/a.tif", "data")
-    ('scenes/a.tif', 'data/scenes/a.tif')
-    """
-    if isinstance(uri, dict):
-        return {band: to_folder(part, folder) for band, part in uri.items()}
-    if isinstance(uri, tuple):
-        return tuple(to_folder(part, folder) for part in uri)
-    if not _is_relative(uri):
+    if not isinstance(uri, str) or not folder or _is_whole(uri):
         return uri
-    whole, start = Path(uri).absolute(), Path(folder).absolute()
-    below = "://" not in folder and ".." not in Path(uri).parts and whole.is_relative_to(start)
-    return (whole.relative_to(start) if below else whole).as_posix()
-
-
-def _is_relative(uri: Any) -> bool:
-    """Whether a cell is a path that starts somewhere: no URL, and no name that GDAL reads in parts, as NETCDF:a.nc:ndvi."""
-    named = isinstance(uri, str) and "://" not in uri and re.match("[A-Z][A-Z0-9_]+:", uri) is None
-    return named and not Path(uri).is_absolute()
+    scheme, mark, start = folder.rpartition("://")
+    # A bucket has no folders, and no way up from them.
+    place = posixpath.normpath(f"{start}/{uri}") if mark else f"{start}/{uri.removeprefix('./')}"
+    return f"{scheme}{mark}{place}"

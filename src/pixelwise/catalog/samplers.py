@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from pixelwise.catalog.facts import files_of
+from pixelwise.catalog.facts import block_shape_of, files_of
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CatalogError
 from pixelwise.raster.grid import Grid
 
-__all__ = ["GridSampler", "RandomSampler", "as_size", "check_length", "checked_catalog", "positions", "scene_order"]
+__all__ = ["GridSampler", "RandomSampler", "as_length", "as_size", "checked_catalog", "positions", "scene_order"]
 
 
 def as_size(value: Any, name: str) -> tuple[int, int]:
@@ -42,21 +42,11 @@ def as_size(value: Any, name: str) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def check_length(length: Any) -> None:
-    """Raise an error if a value is no number of chips.
-
-    Parameters
-    ----------
-    length : object
-        What a sampler was given.
-
-    Raises
-    ------
-    CatalogError
-        If it is not whole, or not above 0.
-    """
-    if not isinstance(length, int | np.integer) or length <= 0:
-        raise CatalogError(f"length={length!r} is no number of chips: give a whole number above 0")
+def as_length(value: Any) -> int:
+    """Return a number of chips, or raise a CatalogError if it is none."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise CatalogError(f"length={value!r} is no number of chips: give a whole number from 1 on", length=value)
+    return int(value)
 
 
 def checked_catalog(catalog: Any) -> GeoCatalog:
@@ -89,7 +79,8 @@ class RandomSampler(BaseEstimator):
     random_state : int, RandomState or None
         Seed; with an int each call draws the same chips.
     snap : bool, default=False
-        Whether chips start where the files' blocks do, or lie within one, so that few blocks are decoded for each.
+        Whether chips start where the files' blocks do, or lie within one, so that few blocks are decoded for each. Files whose
+        blocks the catalog does not know, such as those of STAC items, are opened for it.
 
     Raises
     ------
@@ -129,12 +120,11 @@ class RandomSampler(BaseEstimator):
             A sequence of `GeoSlice`.
         """
         height, width = as_size(self.chip_size, "chip_size")
-        check_length(self.length)
         order = scene_order(checked_catalog(catalog))
         shapes = catalog.frame[["height", "width"]].to_numpy(np.int64)
         upto = np.cumsum(shapes[order].prod(axis=1).astype(float))
         # One row of numbers a chip, so that a longer draw begins as a shorter one does.
-        chance = check_random_state(self.random_state).random_sample((self.length, 3))
+        chance = check_random_state(self.random_state).random_sample((as_length(self.length), 3))
         scene = order[np.searchsorted(upto, chance[:, 0] * upto[-1], side="right")]
         size = np.minimum(shapes[scene], (height, width))
         if self.snap:
@@ -147,7 +137,7 @@ class RandomSampler(BaseEstimator):
         first = np.empty((len(scene), 2), np.int64)
         for number in np.unique(scene):
             here = catalog[int(number)]
-            block = here.block_shape or (1, 1)
+            block = here.block_shape or block_shape_of(here.uri)
             for axis in range(2):
                 starts = _on_blocks(here.grid.shape[axis], chip[axis], block[axis])
                 at = scene == number

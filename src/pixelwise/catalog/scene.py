@@ -12,6 +12,7 @@ import xarray as xr
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from pixelwise.catalog.facts import files_of
 from pixelwise.errors import BandError, GridError
 from pixelwise.operators.warping import resampling_named
 from pixelwise.raster.carriers import Raster
@@ -19,7 +20,7 @@ from pixelwise.raster.dataarray import to_dataarray
 from pixelwise.raster.grid import Grid
 from pixelwise.raster.io import RasterFile, as_nan
 from pixelwise.raster.onto import read_onto, window_on
-from pixelwise.raster.open_files import use_file
+from pixelwise.raster.open_files import keep_at_least, use_file
 
 __all__ = ["GeoSlice", "Scene"]
 
@@ -47,6 +48,8 @@ class Scene:
         How bands are brought to the scene's grid that lie on another; of a mapping, those that it does not name are nearest.
     times : tuple of numpy.datetime64, or None
         Of a series of dates, these.
+    nodata : tuple of (float or None), or None
+        What marks missing pixels in each band, where its file does not say; one value is for all bands.
 
     Examples
     --------
@@ -66,6 +69,7 @@ class Scene:
     block_shape: tuple[int, int] | None = None
     resampling: Any = "nearest"
     times: tuple[Any, ...] | None = None
+    nodata: tuple[float | None, ...] | None = None
 
     @property
     def id(self) -> str:
@@ -138,6 +142,8 @@ class Scene:
         if min(window.row_off, window.col_off) < 0 or rows > self.grid.height or cols > self.grid.width:
             raise GridError(f"{window} reaches beyond the {self.grid.height} x {self.grid.width} pixels of scene {self.id}")
         grid = self.grid.window(window.row_off, window.col_off, window.height, window.width)
+        if not isinstance(self.uri, str):
+            keep_at_least(len(files_of(self.uri)))
         raster = self._read(self.uri, grid, bands)
         return replace(raster, attrs=dict(self.metadata))
 
@@ -157,19 +163,30 @@ class Scene:
             raise GridError(f"{file.path} is no longer what the catalog says ({change}): open the catalog again")
         names = self.bands or tuple(f"band_{number}" for number in range(1, file.n_bands + 1))
         chosen = None if bands is None else [_position(band, names, self.id) for band in bands]
-        return self._plain(read_onto(file, grid, bands=chosen), file, named=self.bands, chosen=chosen)
+        raster = read_onto(file, grid, bands=chosen)
+        if self.bands is not None and raster.bands is None:
+            raster = replace(raster, bands=tuple(names[at] for at in (range(len(names)) if chosen is None else chosen)))
+        return self._plain(raster, file, range(file.n_bands), range(file.n_bands) if chosen is None else chosen)
 
-    def _plain(
-        self, raster: Raster, file: RasterFile, named: tuple[str, ...] | None = None, chosen: Sequence[int] | None = None
-    ) -> Raster:
+    def _plain(self, raster: Raster, file: RasterFile, own: Sequence[int], chosen: Sequence[int]) -> Raster:
         """Return a raster without a mask, in a dtype that does not depend on what part of the scene it is."""
-        if named is not None and raster.bands is None:
-            raster = replace(raster, bands=tuple(named[at] for at in (range(len(named)) if chosen is None else chosen)))
         holes = None in file.nodata and not _covers(file.grid, self.grid)
-        return as_nan(raster) if file.has_mask or holes or len({repr(value) for value in file.nodata}) > 1 else raster
+        marks = [mark if mark is not None else self._mark(at, file.dtype) for mark, at in zip(file.nodata, own, strict=True)]
+        raster = replace(raster, nodata=tuple(marks[list(own).index(at)] for at in chosen))
+        return as_nan(raster) if file.has_mask or holes or len(set(map(repr, marks))) > 1 else raster
 
-    def _of_band(self, file: RasterFile, grid: Grid, resampling: Resampling) -> Raster:
-        return self._plain(read_onto(file, grid, resampling), file)
+    def _mark(self, band: int, dtype: str) -> float | None:
+        """Return the nodata value that the catalog tells of a band, if its dtype holds it at all."""
+        mark = None if not self.nodata else self.nodata[band if len(self.nodata) > 1 else 0]
+        if mark is None or np.dtype(dtype).kind not in "iu":
+            return mark
+        limits = np.iinfo(dtype)
+        return mark if float(mark).is_integer() and limits.min <= mark <= limits.max else None
+
+    def _of_band(self, file: RasterFile, at: int, grid: Grid, resampling: Resampling) -> Raster:
+        if file.n_bands != 1:
+            raise BandError(f"{file.path} has {file.n_bands} bands, and a band of scene {self.id} needs a file of one")
+        return self._plain(read_onto(file, grid, resampling), file, [at], [at])
 
     def _stacked(self, files: Mapping[str, str], grid: Grid, bands: Sequence[str | int] | None) -> Raster:
         names = tuple(files)
@@ -177,7 +194,8 @@ class Scene:
         layers = []
         for band in chosen:
             name = self.resampling if isinstance(self.resampling, str) else self.resampling.get(band, "nearest")
-            layers.append(use_file(files[band], partial(self._of_band, grid=grid, resampling=resampling_named(name))))
+            read = partial(self._of_band, at=names.index(band), grid=grid, resampling=resampling_named(name))
+            layers.append(use_file(files[band], read))
         if len({repr(layer.nodata) for layer in layers}) > 1:
             layers = [as_nan(layer) for layer in layers]
         values = np.concatenate([layer.values for layer in layers])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,15 @@ def split_scenes(
         Which are for testing.
     """
     count = len(outlines)
+    if count == 1:
+        raise CatalogError("a catalog of 1 scene has no two sides: split its pixels with a spatial splitter")
     wanted = test_size if isinstance(test_size, int | np.integer) else test_size * count
     if not 0 < wanted < count:
         raise CatalogError(f"test_size={test_size!r} of {count} scenes leaves a side empty: give a share between 0 and 1")
-    first, second = _overlapping(outlines, max_overlap)
+    links = [_overlapping(outlines, max_overlap, values)]
     if values is not None:
-        codes = pd.factorize(values)[0]
-        known = np.flatnonzero(codes >= 0)
-        _, at = np.unique(codes[known], return_index=True)
-        first, second = np.concatenate([first, known[at][codes[known]]]), np.concatenate([second, known])
-    links = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
-    n_groups, group = connected_components(links, directed=False)
+        links.append(_alike(values))
+    n_groups, group = _groups(links, count)
     if n_groups < 2:
         cause = "overlap" if values is None or values.nunique() > 1 else f"have the same {values.name}"
         raise CatalogError(
@@ -69,13 +68,35 @@ def split_scenes(
     return np.asarray(test[group])
 
 
-def _overlapping(outlines: np.ndarray, max_overlap: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs of scenes that have more in common than they may."""
+def _groups(links: Sequence[tuple[np.ndarray, np.ndarray]], count: int) -> tuple[int, np.ndarray]:
+    """Return the number of groups that links make, and the group of each scene."""
+    first, second = (np.concatenate(side) for side in zip(*links, strict=True))
+    n_groups, group = connected_components(
+        coo_array((np.ones(len(first)), (first, second)), shape=(count, count)), directed=False
+    )
+    return int(n_groups), group
+
+
+def _alike(values: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return each scene with a value, and the first of its value."""
+    codes = pd.factorize(values)[0]
+    known = np.flatnonzero(codes >= 0)
+    _, at = np.unique(codes[known], return_index=True)
+    return known[at][codes[known]], known
+
+
+def _overlapping(outlines: np.ndarray, max_overlap: float, values: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs of scenes that have more in common than they may; of those that stay together anyway not all."""
     if max_overlap >= 1:
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
-    first, second = first[first < second], second[first < second]
+    # The dates of a place have the same outline, and every pair of them would have to be cut.
+    same = _alike(shapely.to_wkb(outlines))
+    one = np.unique(same[0])
+    group = _groups([same, *([] if values is None else [_alike(values)])], len(outlines))[1]
+    first, second = (one[side] for side in shapely.STRtree(outlines[one]).query(outlines[one], predicate="intersects"))
+    apart = (first < second) & (group[first] != group[second])
+    first, second = first[apart], second[apart]
     area = shapely.area(outlines)
     shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
     close = shared > max_overlap * np.minimum(area[first], area[second])
-    return first[close], second[close]
+    return np.concatenate([first[close], same[0]]), np.concatenate([second[close], same[1]])

@@ -106,7 +106,11 @@ def item_of(scene: Scene, row: Mapping[str, Any]) -> pystac.Item:
     outline = row["geometry"]
     when = pd.Timestamp(row["datetime"]).to_pydatetime()
     item = pystac.Item(
-        scene.id, shapely.geometry.mapping(outline), _box(outline), when, json.loads(json.dumps(told, default=_as_json))
+        scene.id,
+        shapely.geometry.mapping(outline),
+        _box(outline),
+        when,
+        json.loads(json.dumps(told, default=_as_json), parse_constant=lambda _: None),
     )
     single = isinstance(scene.uri, str)
     for key, uri in ({"data": scene.uri} if single else scene.uri).items():

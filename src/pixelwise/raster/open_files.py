@@ -17,8 +17,10 @@ from pixelwise.errors import RasterReadError
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.remote import gdal_path, is_remote, remote_reading
 
-__all__ = ["files_kept_open", "gdal_cache", "opened", "use_file"]
+__all__ = ["files_kept_open", "gdal_cache", "keep_at_least", "opened", "use_file"]
 
+#: Files that stay open beside those of a scene, such as labels; and how many may be open for one scene, whatever it needs.
+_BESIDE, _MOST = 8, 128
 #: How often a remote file is read in all before it is given up, and seconds before the second time, which double with each.
 _TRIES, _PAUSE = 3, 0.5
 _KEPT = threading.local()
@@ -35,7 +37,8 @@ def files_kept_open(most: int = 32) -> Iterator[None]:
     Parameters
     ----------
     most : int, default=32
-        Most files that are open at a time; the one that was not used for longest is closed.
+        Most files that are open at a time; the one that was not used for longest is closed. A scene of more files may have as
+        many as it is made of, up to 128, as each of its chips would open all of them again.
 
     Yields
     ------
@@ -63,6 +66,24 @@ def files_kept_open(most: int = 32) -> Iterator[None]:
         files, _KEPT.files = _KEPT.files, None
         for file in files.values():
             file.close()
+
+
+def keep_at_least(count: int) -> None:
+    """Let the files of one scene stay open together, where files are kept open at all.
+
+    Parameters
+    ----------
+    count : int
+        Files of the scene.
+
+    Examples
+    --------
+    >>> from pixelwise.raster.open_files import files_kept_open, keep_at_least
+    >>> with files_kept_open(most=2):
+    ...     keep_at_least(48)
+    """
+    if getattr(_KEPT, "files", None) is not None:
+        _KEPT.most = max(_KEPT.most, min(count + _BESIDE, _MOST))
 
 
 @contextmanager
