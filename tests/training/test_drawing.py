@@ -163,6 +163,12 @@ def test_coordinates_scenes_and_dates_travel_with_pixels(catalog, label) -> None
     assert np.allclose(X.xy[-1], transform_xy(np.array([[lon, lat]]), as_crs("EPSG:32632"), X.crs))
 
 
+def test_scenes_of_one_crs_hold_it_once_so_that_a_catalog_takes_little_memory(catalog, label) -> None:
+    X, _ = pw.sample_pixels(catalog, None, label, n_pixels=10, random_state=0)
+    assert [grid == scene.grid for grid, scene in zip(X.grids, catalog, strict=True)] == [True] * 4
+    assert len({id(grid.crs) for grid in X.grids}) == 2
+
+
 @pytest.mark.parametrize(
     ("groups", "count"), [(None, 4), ("scene", 4), ("tile", 3), ("block", None)], ids=["none", "scene", "tile", "block"]
 )

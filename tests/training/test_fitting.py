@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -119,6 +123,63 @@ def test_a_weight_band_reaches_the_estimator(catalog, label) -> None:
     )
     _, y = pw.sample_pixels(catalog, None, weighted, n_pixels=300, random_state=0)
     assert fitted.tree_.weighted_n_node_samples[0] == (y == 1).sum() < 300
+
+
+SCALED = make_pipeline(StandardScaler(), SGDClassifier(random_state=0))
+STEP = "sgdclassifier__sample_weight"
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (SCALED, STEP),
+        (GridSearchCV(SCALED, {"sgdclassifier__alpha": [1e-3]}, cv=3), STEP),
+        (pw.PixelwiseClassifier(SCALED), STEP),
+        (make_pipeline(pw.PixelwiseClassifier(SCALED)), f"pixelwiseclassifier__{STEP}"),
+    ],
+    ids=["pipeline", "search", "wrapper", "wrapper in a pipeline"],
+)
+def test_weights_reach_the_last_step_of_a_pipeline(catalog, label, estimator, name) -> None:
+    def weighted(chip):
+        labels = label(chip).astype("float32")
+        return np.concatenate([labels, 1 + 9 * (labels == 1).astype("float32")])
+
+    asked = {"catalog": catalog, "n_pixels": 300, "random_state": 0}
+    fitted = pw.fit_pixelwise(estimator, None, weighted, sample_weight_band=1, **asked)
+    X, y = pw.sample_pixels(labels=weighted, X_pipeline=None, **asked)
+    rows = pd.DataFrame(np.asarray(X), columns=list(X.band_names))
+    expected = clone(estimator).fit(rows, y, **{name: np.where(y == 1, 10.0, 1.0)})
+    alike = clone(estimator).fit(rows, y)
+    scores = [model.decision_function(rows) for model in (fitted, expected, alike)]
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+def test_groups_and_weights_that_fit_does_not_take_are_refused_before_a_chip_is_read(catalog) -> None:
+    def unread(chip):
+        raise AssertionError
+
+    with pytest.raises(
+        TypeError, match=r"groups='block' .* DecisionTreeClassifier.fit takes none: leave it out, or give a search"
+    ):
+        pw.fit_pixelwise(DecisionTreeClassifier(), unread, unread, catalog=catalog, groups="block")
+    with pytest.raises(TypeError, match=r"sample_weight_band=1 .* KNeighborsClassifier.fit takes none"):
+        pw.fit_pixelwise(
+            make_pipeline(StandardScaler(), KNeighborsClassifier()), unread, unread, catalog=catalog, sample_weight_band=1
+        )
+
+
+def test_targets_of_one_byte_do_not_overflow(catalog, label) -> None:
+    model = TransformedTargetRegressor(DecisionTreeRegressor(random_state=0), func=np.square, inverse_func=np.sqrt)
+
+    def target(chip):
+        return (label(chip) * 20).astype("uint8")
+
+    asked = {"catalog": catalog, "n_pixels": 300, "random_state": 0}
+    fitted = pw.fit_pixelwise(model, FEATURES, target, **asked)
+    X, y = pw.sample_pixels(X_pipeline=FEATURES, labels=target, **asked)
+    assert y.dtype == np.uint8
+    assert fitted.predict(pd.DataFrame(np.asarray(X), columns=X.band_names)).tolist() == pytest.approx(y.tolist())
 
 
 @pytest.mark.parametrize("nan", ["mask", "impute", "propagate"])

@@ -24,7 +24,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.svm import SVC
 
 import pixelwise as pw
-from pixelwise.errors import ArtifactError, LabelError, MemoryBudgetError, MissingDataError
+from pixelwise.errors import ArtifactError, LabelError, MemoryBudgetError, MissingDataError, PixelwiseWarning
 
 GRID = pw.GridSampler((32, 32))
 NDVI = pw.indices.NDVI(red="B04", nir="B08")
@@ -270,6 +270,17 @@ def keep(path: Path, state: object) -> None:
         np.savez(file, state=np.frombuffer(skops.io.dumps(state), np.uint8))
 
 
+def test_a_checkpoint_stays_small_however_many_scenes_there_are(catalog, label, tmp_path) -> None:
+    sizes = []
+    for count in (1, 500):
+        many = pw.GeoCatalog(catalog.frame.iloc[[0] * count].assign(id=[f"scene {number}" for number in range(count)]))
+        pw.fit_pixelwise_incremental(
+            SGDClassifier(random_state=0), None, label, catalog=many, classes=[1, 2], checkpoint=tmp_path / str(count)
+        )
+        sizes.append((tmp_path / str(count)).stat().st_size)
+    assert sizes[1] < sizes[0] + 500 * 100
+
+
 def test_a_checkpoint_of_another_run_or_of_something_else_is_refused(catalog, label, tmp_path) -> None:
     path = tmp_path / "state"
     asked = {"catalog": catalog, "classes": [1, 2], "checkpoint": path, "random_state": 0}
@@ -316,6 +327,21 @@ def test_classes_are_asked_for_and_held_to(catalog, label) -> None:
 def test_counts_must_be_counts(catalog, label, name) -> None:
     with pytest.raises(ValueError, match=f"{name}=0 is no count"):
         pw.fit_pixelwise_incremental(SGDClassifier(), None, label, catalog=catalog, classes=[1, 2], **{name: 0})
+
+
+def test_a_chip_that_cannot_be_read_in_a_later_epoch_is_told(catalog, label) -> None:
+    chips, report = [], pw.TrainingReport()
+
+    def flaky(chip):
+        chips.append(chip)
+        if len(chips) == len(catalog) + 1:
+            raise OSError("the share is gone")
+        return chip
+
+    asked = {"catalog": catalog, "classes": [1, 2], "epochs": 2, "shuffle": False, "on_error": "skip", "report": report}
+    with pytest.warns(PixelwiseWarning, match="1 scene could not be read in whole .* S2_a_20170211: the share is gone"):
+        pw.fit_pixelwise_incremental(SGDClassifier(random_state=0), flaky, label, **asked)
+    assert report.errors == {"S2_a_20170211": "the share is gone"}
 
 
 def test_nothing_to_learn_from_is_an_error(catalog, label) -> None:

@@ -117,7 +117,7 @@ def draw_sample(source: Source, n_pixels: int | None, *, balance: bool, memory: 
     check_groups(source.groups, source.reader.group_band, source.catalog)
     maker = TableMaker(source.catalog, source.groups, block_side(chips.slices) if source.groups == "block" else 0.0)
     kept = Reservoir(None if n_pixels is None else int(n_pixels), balance=balance, memory=parse_memory(memory))
-    report.start()
+    report.start(len(source.catalog))
 
     def draw(rank: int) -> Draw:
         """Return what is worth a row by now."""

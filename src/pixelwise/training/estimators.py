@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import get_tags
 
@@ -27,6 +29,7 @@ __all__ = [
     "check_labels",
     "continues_by",
     "family_of",
+    "fit_argument",
     "learns_classes",
     "reading_policy",
     "takes_tables",
@@ -124,6 +127,46 @@ def check_labels(estimator: Any, y_pipeline: Any) -> None:
         )
 
 
+def fit_argument(estimator: Any, name: str, given: str) -> str:
+    """Return as what ``fit`` takes groups or weights: a Pipeline takes those of its last step under the step's name.
+
+    With scikit-learn's metadata routing the plain name is right, and steps ask for it themselves.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What will be fitted.
+    name : {"groups", "sample_weight"}
+        What is passed on.
+    given : str
+        Why, for the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError
+        If it takes none, which is better known before a catalog is read than after.
+    """
+    if get_config()["enable_metadata_routing"]:
+        return name
+    if getattr(estimator, "steps", None):
+        step, last = estimator.steps[-1]
+        return f"{step}__{fit_argument(last, name, given)}"
+    # A search uses groups itself, and hands weights on.
+    if isinstance(estimator, PixelwiseBase) or (name == "sample_weight" and hasattr(estimator, "refit")):
+        return fit_argument(estimator.estimator, name, given)
+    taken = signature(estimator.fit).parameters if hasattr(estimator, "fit") else {}
+    if name not in taken and all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken.values()):
+        other = "a search, such as GridSearchCV" if name == "groups" else "one that takes weights"
+        raise TypeError(
+            f"{given} is passed on as {name}=, and {type(estimator).__name__}.fit takes none: leave it out, or give {other}"
+        )
+    return name
+
+
 def reading_policy(estimator: Any, given: NanPolicy | str | None) -> NanPolicy:
     """Return what happens to training pixels that lack data.
 
@@ -202,7 +245,7 @@ class Fitting:
         self.adapter = adapter
         self._as_table = takes_tables(estimator)
 
-    def fit(self, X: PixelTable, y: np.ndarray | None, groups: np.ndarray | None, **params: Any) -> Any:
+    def fit(self, X: PixelTable, y: np.ndarray | None, groups: np.ndarray | None, weight: np.ndarray | None) -> Any:
         """Fit the estimator.
 
         Parameters
@@ -213,25 +256,27 @@ class Fitting:
             Labels.
         groups : ndarray or None
             What splitters inside the estimator go by, and its ``fit`` takes.
-        **params : dict
-            Passed on, if not None.
+        weight : ndarray or None
+            Of each pixel.
 
         Returns
         -------
         estimator
         """
-        model, asked = self.estimator, {name: value for name, value in params.items() if value is not None}
+        model = self.estimator
+        if y is not None and y.dtype.kind in "bui" and _is(is_regressor, model):
+            # Integers of one byte overflow in a square or a logarithm of the target.
+            y = y.astype(np.float64)
         if self._as_table:
-            return model.fit(X, y, **asked, **({} if groups is None else {"groups": groups}))
-        X, rows, (y, groups, *values) = self._laid_out(X, y, groups, *asked.values())
-        asked = dict(zip(asked, values, strict=True))
+            return model.fit(X, y, **_passed(model, groups, weight))
+        X, rows, (y, groups, weight) = self._laid_out(X, y, groups, weight)
         splitter: Any = getattr(model, "cv", None)
         if not hasattr(splitter, "split"):
-            return model.fit(rows, y, **asked, **({} if groups is None else {"groups": groups}))
+            return model.fit(rows, y, **_passed(model, groups, weight))
         # A splitter may need to know where pixels are, and a frame does not say: so the folds are made before.
         model.set_params(cv=list(splitter.split(X, y, groups)))
         try:
-            return model.fit(rows, y, **asked)
+            return model.fit(rows, y, **_passed(model, None, weight))
         finally:
             model.set_params(cv=splitter)
 
@@ -278,3 +323,8 @@ class Fitting:
         if X.band_names is not None and rows.ndim == 2:
             rows = pd.DataFrame(rows, columns=list(X.band_names))
         return X, rows, [array if array is None or dated is None else array[dated] for array in arrays]
+
+
+def _passed(model: Any, groups: np.ndarray | None, weight: np.ndarray | None) -> dict[str, np.ndarray]:
+    named = {"groups": groups, "sample_weight": weight}
+    return {fit_argument(model, name, name): values for name, values in named.items() if values is not None}

@@ -11,7 +11,15 @@ from pixelwise.table.layout import Layout
 from pixelwise.table.missing import NanPolicy
 from pixelwise.training.chips import ChipReader
 from pixelwise.training.drawing import Source, draw_sample
-from pixelwise.training.estimators import Fitting, check_labels, learns_classes, reading_policy, with_adapter
+from pixelwise.training.estimators import (
+    Fitting,
+    check_labels,
+    fit_argument,
+    learns_classes,
+    reading_policy,
+    takes_tables,
+    with_adapter,
+)
 from pixelwise.training.report import TrainingReport
 from pixelwise.training.tables import labels_as
 
@@ -68,7 +76,8 @@ def fit_pixelwise(
     adapter : Layout or None
         How dates become features, as `ToTemporalPixelMajor` says; give the Pixelwise estimator that predicts the same.
     group_band, sample_weight_band : int, str or None
-        Band of the labels, by position or name, that is passed to ``fit`` as ``groups=``, or as ``sample_weight=``.
+        Band of the labels, by position or name, that is passed to ``fit`` as ``groups=``, or as ``sample_weight=``; to that of
+        the last step, of a Pipeline.
     groups : {"block", "scene"}, str or None
         What is passed to ``fit`` as ``groups=`` and stands in ``X.groups``: square blocks of land as wide as the largest chip,
         scenes, or a column of the catalog.
@@ -98,6 +107,8 @@ def fit_pixelwise(
     ------
     LabelError
         If the estimator needs labels and there are none, or they are no classes.
+    TypeError
+        If `estimator` is none, or takes no groups or weights that are to be passed on.
     MissingDataError
         If no pixel has data.
     GridError
@@ -136,10 +147,21 @@ def fit_pixelwise(
     dtype('uint8')
     """
     check_labels(estimator, y_pipeline)
+    _check_arguments(estimator, groups, group_band, sample_weight_band)
     reader = ChipReader(X_pipeline, y_pipeline, reading_policy(estimator, nan_policy), group_band, sample_weight_band)
     source = Source(catalog, sampler, reader, groups, random_state, n_jobs, progress, on_error, report)
     sample = draw_sample(source, n_pixels, balance=balance, memory=memory)
     y = None if sample.y is None else labels_as(sample.y, learns_classes(estimator))
     ids = sample.X.groups if groups is not None or group_band is not None else None
     fitting = Fitting(clone(with_adapter(estimator, adapter)), adapter)
-    return fitting.fit(sample.X, y, ids, sample_weight=sample.weight)
+    return fitting.fit(sample.X, y, ids, sample.weight)
+
+
+def _check_arguments(estimator: Any, groups: str | None, group_band: Any, sample_weight_band: Any) -> None:
+    own_folds = hasattr(getattr(estimator, "cv", None), "split") and not takes_tables(estimator)
+    for name, value, argument in (
+        ("groups", groups, "groups"), ("group_band", group_band, "groups"),
+        ("sample_weight_band", sample_weight_band, "sample_weight"),
+    ):  # fmt: skip
+        if value is not None and not (own_folds and argument == "groups"):
+            fit_argument(estimator, argument, f"{name}={value!r}")

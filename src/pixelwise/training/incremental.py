@@ -193,7 +193,7 @@ class _Run:
         self._pool = Pool(self.chunk_size, capacity, seed if self.shuffle else None, self.memory)
         self._state: dict[str, Any] = {"run": self._mark(chips, seed), "seed": seed, "epoch": 0, "position": 0}
         self._unsaved = 0
-        self._report.start()
+        self._report.start(len(source.catalog))
         if saved is not None:
             self._restore(saved, arrays)
         for epoch in range(self._state["epoch"], epochs):
@@ -213,8 +213,11 @@ class _Run:
             chips, order[start:], source.reader, n_jobs=source.n_jobs, progress=source.progress, skip=source.on_error == "skip"
         )
         for position, chip in enumerate(found, start):
+            name = str(self._names.iat[chip.scene])
             if epoch == 0:
-                self._report.add(chip, str(self._names.iat[chip.scene]))
+                self._report.add(chip, name)
+            elif chip.error:
+                self._report.errors.setdefault(name, chip.error)
             if chip.rows is not None:
                 for chunk in self._pool.push(self._checked(chip), (epoch, position)):
                     self._learn(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -22,6 +23,7 @@ _REASONS = {
     "no_label": "have no label",
 }
 _COUNTS = ("seen", *_REASONS, "valid", "kept")
+_COLUMNS = ("chips", *_COUNTS, "failed")
 
 
 class TrainingReport:
@@ -62,14 +64,22 @@ class TrainingReport:
     """
 
     def __init__(self) -> None:
-        self._clear()
+        self.start(0)
 
-    def _clear(self) -> None:
-        self.scenes = pd.DataFrame(columns=["scene", "chips", *_COUNTS, "failed"])
+    def start(self, n_scenes: int) -> None:
+        """Forget everything.
+
+        Parameters
+        ----------
+        n_scenes : int
+            Scenes of the catalog that is counted next.
+        """
+        self.scenes = pd.DataFrame(columns=["scene", *_COLUMNS])
         self.classes = pd.DataFrame(columns=["class", "valid", "kept"])
         self.errors: dict[str, str] = {}
         self.empty_bands: dict[str, list[str]] = {}
-        self._counts: dict[int, dict[str, int]] = {}
+        # An array, because dicts of ten thousand scenes are megabytes, and many more in a checkpoint.
+        self._counts = np.zeros((n_scenes, len(_COLUMNS)), np.int64)
         self._valid: dict[Any, int] = {}
         self.warned = Gathered()
 
@@ -82,10 +92,6 @@ class TrainingReport:
         """
         return {name: int(self.scenes[name].sum()) for name in _COUNTS}
 
-    def start(self) -> None:
-        """Forget everything."""
-        self._clear()
-
     def add(self, found: ChipRows, name: str) -> None:
         """Count a chip.
 
@@ -96,16 +102,13 @@ class TrainingReport:
         name : str
             Id of its scene.
         """
-        counts = self._counts.setdefault(found.scene, dict.fromkeys(("chips", *_COUNTS, "failed"), 0))
-        counts["chips"] += 1
-        counts["failed"] += bool(found.error)
+        new = {"chips": 1, "failed": int(bool(found.error)), **found.counts}
+        new["valid"] = new.get("seen", 0) - sum(new.get(key, 0) for key in _REASONS)
+        self._counts[found.scene] += [new.get(column, 0) for column in _COLUMNS]
         self.warned.add(f"scene {name}", found.warned)
         if found.error:
             self.errors.setdefault(name, found.error)
             return
-        for key, count in found.counts.items():
-            counts[key] += count
-        counts["valid"] += found.counts["seen"] - sum(found.counts.get(key, 0) for key in _REASONS)
         for label, count in found.classes.items():
             self._valid[label] = self._valid.get(label, 0) + count
         if found.empty:
@@ -122,13 +125,11 @@ class TrainingReport:
         rows : Rows or None
             The sample.
         """
-        kept = np.bincount([] if rows is None else rows.scene, minlength=len(catalog))
-        if kept.any():
-            for number, counts in self._counts.items():
-                counts["kept"] = int(kept[number])
-        names = catalog.frame["id"]
-        made = [{"scene": str(names.iat[number]), **self._counts[number]} for number in sorted(self._counts)]
-        self.scenes = pd.DataFrame(made, columns=self.scenes.columns)
+        if rows is not None:
+            self._counts[:, _COLUMNS.index("kept")] = np.bincount(rows.scene, minlength=len(catalog))
+        read = np.flatnonzero(self._counts[:, _COLUMNS.index("chips")])
+        self.scenes = pd.DataFrame(self._counts[read], columns=list(_COLUMNS))
+        self.scenes.insert(0, "scene", catalog.frame["id"].iloc[read].astype(str).to_numpy())
         labels: Any = [] if rows is None or rows.y is None else rows.y
         chosen = (
             dict(zip(*(part.tolist() for part in np.unique(labels, return_counts=True)), strict=True)) if self._valid else {}
@@ -149,18 +150,15 @@ class TrainingReport:
 
     def state(self) -> dict[str, Any]:
         """Return what was counted so far in plain parts, for `restore`."""
-        return {
-            "counts": list(self._counts.items()),
-            "valid": list(self._valid.items()),
-            "errors": self.errors,
-            "empty_bands": self.empty_bands,
-        }
+        told = list(self._valid.items()), self.errors, self.empty_bands
+        return {"counts": self._counts, "told": json.dumps(told)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on counting from a `state`."""
-        self._clear()
-        self._counts, self._valid = dict(state["counts"]), dict(state["valid"])
-        self.errors, self.empty_bands = dict(state["errors"]), dict(state["empty_bands"])
+        self.start(0)
+        self._counts = state["counts"]
+        valid, self.errors, self.empty_bands = json.loads(state["told"])
+        self._valid = dict(valid)
 
     def __repr__(self) -> str:
         total = self.totals()

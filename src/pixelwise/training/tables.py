@@ -12,7 +12,7 @@ from pixelwise.catalog.slices import GeoSlices
 from pixelwise.errors import CatalogError, LabelError, PixelwiseError
 from pixelwise.raster.blocks import BlockPlane, block_numbers
 from pixelwise.raster.dates import TimeAxis, check_same_dates
-from pixelwise.raster.grid import EARTH_RADIUS, metres_per_unit
+from pixelwise.raster.grid import EARTH_RADIUS, Grid, as_crs, metres_per_unit
 from pixelwise.table.bands import band_order
 from pixelwise.table.pixels import PixelTable
 from pixelwise.training.chips import ChipRows
@@ -38,7 +38,7 @@ class TableMaker:
         self._catalog, self._groups, self._block = catalog, groups, block
         #: Names, axis and number of the features of the first chip.
         self.reference: tuple[tuple[str, ...] | None, TimeAxis | None, int] | None = None
-        self._grids = [scene.grid for scene in catalog]
+        self._grids = _grids_of(catalog)
         self._dates = catalog.frame["datetime"].to_numpy("datetime64[ns]")
 
     def aligned(self, found: ChipRows) -> Rows:
@@ -107,6 +107,13 @@ class TableMaker:
             return block_numbers(*plane.squares())
         codes, _ = pd.factorize(self._catalog.frame[self._groups], sort=True)
         return np.asarray(codes[rows.scene], np.int64)
+
+
+def _grids_of(catalog: GeoCatalog) -> list[Grid]:
+    """Return the grids of all scenes, which share a CRS: one of its own would take more memory than all else of a scene."""
+    facts = catalog.frame[["crs", "transform", "height", "width"]]
+    known = {crs: as_crs(crs) for crs in facts["crs"].unique()}
+    return [Grid(known[crs], *rest) for crs, *rest in facts.itertuples(index=False)]
 
 
 def check_groups(groups: str | None, group_band: Any, catalog: GeoCatalog) -> None:
