@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import sklearn
 from rasterio.windows import Window
 from tqdm.auto import tqdm
@@ -182,10 +183,10 @@ def predict_raster(
     return paths if isinstance(dst, Mapping) else paths[method]
 
 
-def _threads(workers: int | None) -> int:
-    if workers is not None and workers < 1:
+def _threads(workers: Any) -> int:
+    if workers is not None and (not isinstance(workers, int | np.integer) or workers < 1):
         raise ValueError(f"workers={workers!r} is no number of threads: pass 1 or more, or None")
-    return workers or 1
+    return int(workers or 1)
 
 
 def _mark(src: Any, model: Any, methods: Iterable[str], plan: ChipPlan, part: Part) -> str:
