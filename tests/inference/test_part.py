@@ -266,6 +266,8 @@ def test_a_geometry_that_cannot_be_is_one_line(scene: Path, model: Any, tmp_path
         (box(330_101, 5_821_601, 330_103, 5_821_603), GridError, "centre of no pixel"),
         (gpd.GeoSeries([inside]), CRSError, "geometry has CRS none and the raster has CRS EPSG:32633"),
         (tmp_path / "missing.gpkg", LabelError, "geometry .* cannot be read as a vector file"),
+        (inside.bounds, TypeError, "geometry is a tuple: pass a shapely geometry, .*; of bounds shapely.box"),
+        ([inside], TypeError, "geometry is a list"),
     ):
         with pytest.raises(error, match=words) as caught:
             pw.predict_raster(model, scene, tmp_path / "map.tif", geometry=geometry)

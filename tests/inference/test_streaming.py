@@ -419,8 +419,8 @@ def test_too_little_memory_is_an_error_that_says_how_much_is_enough(large: Any, 
     assert predict_raster(model, scene, out, memory=needed) == out
 
 
-@pytest.mark.parametrize("workers", [0, -1])
-def test_no_threads_are_no_number_of_threads(scene: Path, model: Any, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "2"])
+def test_no_threads_are_no_number_of_threads(scene: Path, model: Any, tmp_path: Path, workers: Any) -> None:
     with pytest.raises(ValueError, match="workers"):
         predict_raster(model, scene, tmp_path / "map.tif", workers=workers)
 

@@ -66,6 +66,17 @@ def test_a_lazy_raster_gives_each_chunk_its_surroundings(high: int, wide: int, s
     np.testing.assert_array_equal(lazy.compute().values, whole.values)
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 1), (2, 1, 31), (2, 23, 1)])
+def test_a_lazy_raster_may_be_narrower_than_what_an_operator_looks_at(shape: tuple[int, int, int]) -> None:
+    array = xr.DataArray(np.random.default_rng(0).integers(0, 1000, shape).astype("uint16"), dims=("band", "y", "x"))
+    lazy = Blur()(array.chunk({"y": 5, "x": 5}))
+    np.testing.assert_array_equal(lazy.compute().values, Blur()(array).values)
+
+
+def test_what_is_made_of_a_lazy_raster_is_what_is_made_of_one_in_memory_name_included(raster: xr.DataArray) -> None:
+    xr.testing.assert_identical(Blur()(raster.chunk({"y": 7, "x": 11})).compute(), Blur()(raster))
+
+
 def test_a_chunk_knows_where_it_is(raster: xr.DataArray) -> None:
     lazy = Where()(raster.chunk({"y": 7, "x": 11}))
     np.testing.assert_array_equal(lazy.compute().values, Where()(raster).values)

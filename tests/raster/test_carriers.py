@@ -216,6 +216,22 @@ def test_a_dataset_with_one_nodata_a_variable(raster: xr.DataArray) -> None:
     assert pw.unwrap(dataset).nodata == (7.0, None)
 
 
+def test_an_array_split_into_variables_keeps_its_nodata(raster: xr.DataArray) -> None:
+    dataset = raster.rio.write_nodata(7).to_dataset("band")
+    assert "_FillValue" in dataset.attrs
+    assert pw.unwrap(dataset).nodata == (7.0,) * 4
+    own = dataset.assign(B02=dataset["B02"].assign_attrs(_FillValue=0))
+    assert pw.unwrap(own).nodata == (0.0, 7.0, 7.0, 7.0)
+    assert pw.unwrap(pw.rewrap(pw.unwrap(own), like=own)).nodata == (0.0, 7.0, 7.0, 7.0)
+
+
+def test_a_selection_without_pixels_says_so(raster: xr.DataArray) -> None:
+    bottom, top = raster.y.values[[20, 10]]
+    with pytest.raises(GridError, match=r"a raster of 0 x 80 pixels is empty: .*sel\(y=slice\(top, bottom\)\)"):
+        pw.unwrap(raster.sel(y=slice(bottom, top)))
+    assert pw.unwrap(raster.sel(y=slice(top, bottom))).grid.shape == (11, 80)
+
+
 def test_a_dataset_that_holds_one_array_of_bands(raster: xr.DataArray) -> None:
     dataset = raster.to_dataset(name="reflectance")
     assert pw.unwrap(dataset).bands == ("B02", "B03", "B04", "B08")

@@ -70,7 +70,7 @@ def test_without_being_asked_for_there_are_none(grid: pw.Grid, tmp_path: Path) -
         assert file.overviews(1) == []
 
 
-@pytest.mark.parametrize("overviews", [[1], [2, 0], [2.5], ["2"]])
+@pytest.mark.parametrize("overviews", [[1], [2, 0], [2.5], ["2"], 4, None, "yes"])
 def test_what_makes_nothing_smaller_is_no_factor(grid: pw.Grid, tmp_path: Path, overviews: Any) -> None:
     with pytest.raises(RasterWriteError, match="are no factors: give whole numbers above 1"):
         pw.write_raster(pw.Raster(np.zeros(grid.shape, "uint8"), grid), tmp_path / "map.tif", overviews=overviews)

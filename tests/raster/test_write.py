@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -315,17 +317,29 @@ def test_sidecars_of_an_overwritten_map_do_not_survive(tmp_path: Path) -> None:
     assert everything(tmp_path) == {"map.tif"}
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
     resource = pytest.importorskip("resource", reason="no limits of file sizes on this system")
-    noise = np.random.default_rng(0).integers(0, 255, (1, 512, 512), dtype="uint8")
     kept, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, kept[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
     try:
-        with pytest.raises(RasterWriteError, match="disk"):
-            write_raster(noise, tmp_path / "a.tif")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1, 512, 512), dtype="uint8")
+    with files_of_at_most(100_000), pytest.raises(RasterWriteError, match="disk"):
+        write_raster(noise, tmp_path / "a.tif")
+    assert everything(tmp_path) == set()
+
+
+def test_a_disk_that_is_full_before_the_class_names_is_the_same_error(tmp_path: Path) -> None:
+    codes = Raster(np.full((1, *UTM.shape), 1000, "int16"), UTM, attrs={"flag_values": [1000], "flag_meanings": "forest"})
+    with files_of_at_most(8_000), pytest.raises(RasterWriteError, match=r"a\.tif cannot be written: .*; check that the disk"):
+        write_raster(codes, tmp_path / "a.tif")
     assert everything(tmp_path) == set()
 
 

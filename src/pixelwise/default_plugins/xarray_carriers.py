@@ -56,7 +56,8 @@ class DatasetCarrier:
                 f"variables {names} do not all have the dimensions {dims}, or these and time: select along the others first"
             )
         layers = [obj[name].transpose(*dated, *dims) for name in names]
-        nodata = tuple(map(nodata_of, layers))
+        # Of an array that is split into variables, what holds for all bands is an attribute of the Dataset.
+        nodata = tuple(nodata_of(layer, obj.attrs) for layer in layers)
         # np.stack hands over to dask where a layer is lazy.
         values = np.stack([layer.data if layer.chunks is not None else layer.values for layer in layers])
         bands, times = tuple(str(name) for name in names), None

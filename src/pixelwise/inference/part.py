@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -164,6 +165,8 @@ def part_of(grid: Grid, window: Any = None, geometry: Any = None) -> Part:
         If only one of geometry and raster has a CRS.
     ValueError
         If both are given.
+    TypeError
+        If the geometry is something else.
     """
     if window is not None and geometry is not None:
         raise ValueError("window= and geometry= each say which part is mapped: pass one of them")
@@ -192,6 +195,11 @@ def _of_geometry(grid: Grid, geometry: Any) -> Part:
     if isinstance(geometry, shapely.Geometry):
         shapes = gpd.GeoSeries([geometry], crs=None if grid.crs is None else grid.crs.to_wkt())
     else:
+        if not isinstance(geometry, gpd.GeoSeries | gpd.GeoDataFrame | str | os.PathLike):
+            kind = type(geometry).__name__
+            raise TypeError(
+                f"geometry is a {kind}: pass a shapely geometry, a GeoSeries, or a vector file; of bounds shapely.box"
+            )
         found = geometry if isinstance(geometry, gpd.GeoSeries) else read_vector(geometry, "geometry").geometry
         shapes = on_grid(grid, found.reset_index(drop=True), "geometry")
     shapes = shapes[~(shapes.isna() | shapes.is_empty)]

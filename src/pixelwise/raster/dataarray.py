@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,16 @@ def grid_of(obj: Any) -> Grid:
     Raises
     ------
     GridError
-        If the coordinates are not evenly spaced.
+        If the coordinates are not evenly spaced, or there are none.
     """
     dims = spatial_dims(obj)
     assert dims is not None
     height, width = (obj.sizes[dim] for dim in dims)
+    if not height or not width:
+        raise GridError(
+            f"a raster of {height} x {width} pixels is empty: select a part that it has; where y falls, as in most rasters, "
+            "that is sel(y=slice(top, bottom))"
+        )
     stored = _stored_transform(obj)
     crs = obj.rio.crs
     if all(dim in obj.coords for dim in dims):
@@ -126,10 +131,15 @@ def from_dataarray(array: xr.DataArray) -> Raster:
     )
 
 
-def nodata_of(array: xr.DataArray) -> float | None:
-    """Return the value that marks missing data in an array; None where none is declared that its dtype can hold."""
+def nodata_of(array: xr.DataArray, told: Mapping[Hashable, Any] | None = None) -> float | None:
+    """Return the value that marks missing data in an array; None where none is declared that its dtype can hold.
+
+    Attributes that are `told` besides, such as those of the Dataset that it stands in, count where it declares none itself.
+    """
     try:
         nodata = array.rio.nodata
+        if nodata is None and told:
+            nodata = array.assign_attrs({key: told[key] for key in _NODATA if key in told}).rio.nodata
     # Attributes outlive arithmetic: (ndvi > 0.5).astype("uint8") still declares NaN.
     except (ValueError, OverflowError):
         return None
@@ -190,6 +200,8 @@ def to_dataarray(raster: Raster, like: xr.DataArray | xr.Dataset | None = None, 
     if raster.times is not None and time in dims and time not in array.coords:
         array = array.assign_coords({time: list(raster.times)})
     array = _with_georeference(array, raster.grid, kept)
+    # Else a lazy one has the name of its dask array.
+    array.name = name
     if raster.nodata[0] is not None:
         array.attrs["_FillValue"] = np.dtype(array.dtype).type(raster.nodata[0])
     if isinstance(like, xr.DataArray) and set(like.dims) == set(dims) and like.dims != dims:

@@ -45,7 +45,8 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int =
     if halo:
         whole = whole.rechunk({axis: _not_below(whole.chunks[axis], halo) for axis in (whole.ndim - 2, whole.ndim - 1)})
     starts = [np.cumsum([0, *sizes[:-1]]) for sizes in whole.chunks[-2:]]
-    depth = dict.fromkeys((whole.ndim - 2, whole.ndim - 1), halo)
+    # Of an axis in one chunk nothing is next to it, and dask wants arrays that are no smaller than what it adds.
+    depth = {axis: halo if len(whole.chunks[axis]) > 1 else 0 for axis in (whole.ndim - 2, whole.ndim - 1)}
     wide = overlap(whole, depth=depth, boundary="none") if halo else whole  # type: ignore[no-untyped-call]
 
     def compute(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
@@ -66,7 +67,7 @@ def map_chunks(function: Callable[[Raster], Raster], raster: Raster, halo: int =
         meta=np.empty((0,) * sample.cube.ndim, sample.values.dtype),
     )
     if halo:
-        depth = dict.fromkeys((values.ndim - 2, values.ndim - 1), halo)
+        depth = dict(zip((values.ndim - 2, values.ndim - 1), depth.values(), strict=True))
         values = trim_internal(values, depth, boundary="none")  # type: ignore[no-untyped-call]
     return replace(sample, values=values if sample.values.ndim == sample.cube.ndim else values[0], grid=raster.grid)
 

@@ -49,9 +49,9 @@ def overview_factors(overviews: bool | Sequence[int], shape: tuple[int, int]) ->
     if isinstance(overviews, bool):
         halvings = max(0, int(np.ceil(np.log2(max(shape) / _SMALL)))) if overviews else 0
         return [2**number for number in range(1, halvings + 1)]
-    factors: list[Any] = list(overviews)
-    if not all(isinstance(factor, int | np.integer) and factor > 1 for factor in factors):
-        raise RasterWriteError(f"overviews={factors} are no factors: give whole numbers above 1, such as [2, 4, 8], or True")
+    factors: Any = list(overviews) if isinstance(overviews, list | tuple | range | np.ndarray) else overviews
+    if not isinstance(factors, list) or not all(isinstance(factor, int | np.integer) and factor > 1 for factor in factors):
+        raise RasterWriteError(f"overviews={factors!r} are no factors: give whole numbers above 1, such as [2, 4, 8], or True")
     return [int(factor) for factor in factors]
 
 

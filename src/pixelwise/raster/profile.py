@@ -36,7 +36,7 @@ def as_compression(compress: str | None) -> str:
     RasterWriteError
         If it is another one.
     """
-    method = (compress or "none").lower()
+    method = str(compress or "none").lower()
     if method not in _COMPRESS:
         raise RasterWriteError(f"compress={compress!r} is not known: choose one of {', '.join(_COMPRESS)}")
     return method

@@ -138,7 +138,7 @@ class RasterWriter:
         if check_driver(driver) == "COG":
             self._copied = {"driver": "COG", **cog_options(self.dtype, bool(self.classes), method)}
             if not isinstance(overviews, bool):
-                why = f"overviews={list(overviews)} are for driver='GTiff', and a COG has its own: leave them out"
+                why = f"overviews={overviews!r} are for driver='GTiff', and a COG has its own: leave them out"
                 raise RasterWriteError(why)
         else:
             self._overviews = overview_factors(overviews, grid.shape)
@@ -266,7 +266,7 @@ class RasterWriter:
                     check_tiles(self._temporary)
                 if self._overviews:
                     add_overviews(self._temporary, self._overviews, overview_resampling(self.dtype, bool(self.classes)))
-        add_categories(self._temporary, self.classes)
+            add_categories(self._temporary, self.classes)
         self._finished = True
         return [(Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")) for suffix in (*_SIDECARS, "")]
 
@@ -279,8 +279,8 @@ class RasterWriter:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except RasterioError as error:
-            cause = error.__cause__ or error
+        except (RasterioError, OSError) as error:
+            cause = error.__cause__ or getattr(error, "strerror", None) or error
             raise RasterWriteError(f"{self.path} cannot be written: {cause}; check that the disk is not full") from error
 
     def _abandon(self) -> None:
