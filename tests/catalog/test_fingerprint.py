@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import warnings
 import zipfile
@@ -10,12 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
 
 import pixelwise as pw
 from pixelwise.catalog.fingerprint import fingerprint, local_files, scene_fingerprint, source_fingerprint
@@ -119,3 +127,67 @@ def test_a_scene_is_another_when_it_is_read_in_another_way(scenes: Path) -> None
     scene = pw.open_catalog(scenes)[0]
     marks = {scene_fingerprint(replace(scene, **change)) for change in ({}, {"nodata": (0.0,)}, {"resampling": "cubic"})}
     assert len(marks) == 3
+
+
+FUNCTION = """
+from dataclasses import dataclass
+from functools import cached_property
+
+@dataclass
+class Scale:
+    factor: float = 2.0
+
+    @cached_property
+    def twice(self):
+        return self.factor * 2
+
+    def __call__(self, raster, *, tiles=frozenset({"31UFU", "32ULC", "33UUU"})):
+        return raster * self.factor if raster.attrs["tile"] in {"31UFU", "32ULC", "33UUU"} else raster
+"""
+
+
+def test_sets_and_dataclasses_of_a_script_are_the_same_in_each_process(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"from pixelwise.catalog.fingerprint import fingerprint\n{FUNCTION}\nprint(fingerprint(Scale()))")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [{**env, "PYTHONHASHSEED": seed} for seed in "123"]
+    told = {subprocess.run([sys.executable, script], env=run, check=True, capture_output=True).stdout for run in runs}
+    assert len(told) == 1
+
+
+def test_a_module_of_the_user_counts_by_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for change in ("2.0", "2.0", "3.0"):
+        (tmp_path / "own_features.py").write_text(FUNCTION.replace("self.factor * 2", f"self.factor * {change}"))
+        monkeypatch.delitem(sys.modules, "own_features", raising=False)
+        # Else the compiled module of the same second and size would be taken.
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        found.append(fingerprint([__import__("own_features").Scale(), np.mean, BaseEstimator]))
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_a_module_of_the_user_holds_open_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_locks.py").write_text("import threading\nclass Locked:\n    lock = threading.Lock()")
+    assert fingerprint(__import__("own_locks").Locked()) == fingerprint(__import__("own_locks").Locked())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2),
+        LogisticRegression(),
+        GradientBoostingClassifier(n_estimators=2),
+        HistGradientBoostingClassifier(max_iter=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_model_that_was_saved_and_loaded_is_the_same(model: Any, tmp_path: Path) -> None:
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    fitted = pw.PixelwiseClassifier(model.fit(X, y))
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    pw.save_artifact(fitted, tmp_path / "model.pixelwise")
+    loaded = joblib.load(tmp_path / "model.joblib"), pw.load_artifact(tmp_path / "model.pixelwise")
+    assert {fingerprint(one) for one in loaded} == {fingerprint(fitted)}
+    assert fingerprint(fitted) != fingerprint(pw.PixelwiseClassifier(clone(model).fit(X + y[:, None], y)))

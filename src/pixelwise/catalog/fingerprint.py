@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
-from operator import itemgetter
+import sys
+import sysconfig
+from collections.abc import Callable
+from functools import cached_property
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import joblib
@@ -28,19 +32,43 @@ _NOT_OF_CLASS = {
     "__abstractmethods__", "__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__", "__weakref__",
     "_abc_impl",
 }  # fmt: skip
+#: What of other objects that cannot be pickled says what they do.
+_TAKEN: dict[type, Callable[[Any], Any]] = {
+    property: attrgetter("fget", "fset"),
+    cached_property: attrgetter("func"),
+    classmethod: attrgetter("__func__"),
+    staticmethod: attrgetter("__func__"),
+    CodeType: attrgetter("co_code", "co_consts", "co_names"),
+    ModuleType: attrgetter("__name__"),
+    MemberDescriptorType: attrgetter("__name__"),
+    GetSetDescriptorType: attrgetter("__name__"),
+    MappingProxyType: dict,
+}
+_STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
 class _Hasher(NumpyHasher):
     """joblib's hash, which also takes functions and classes that cannot be pickled, by what they do."""
 
-    def __init__(self, hash_name: str) -> None:
-        super().__init__(hash_name)
-        self._seen: set[type] = set()
+    def __init__(self, hash_name: str, seen: set[Any] | None = None) -> None:
+        super().__init__(hash_name, coerce_mmap=True)
+        self._seen: set[Any] = set() if seen is None else seen
 
     def save(self, obj: Any) -> None:
-        """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over."""
-        if isinstance(obj, np.ndarray) and obj.dtype.names:
+        """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over.
+
+        Masked ones, as searches keep their results in, are taken as values and mask: joblib cannot look at their bytes.
+        """
+        if isinstance(obj, np.ma.MaskedArray):
+            obj = np.asarray(obj.data), np.asarray(obj.mask)
+        elif isinstance(obj, np.ndarray) and obj.dtype.names:
             obj = tuple((name, np.ascontiguousarray(obj[name])) for name in obj.dtype.names)
+        elif type(obj) is np.ndarray:
+            # Else a model that was saved and loaded would be another one, by its strides.
+            obj = np.array(obj, order="C")
+        elif isinstance(obj, np.random.RandomState):
+            # Trees that share one have one each when they were loaded, with a seed sequence that is drawn anew.
+            obj = self._inner(obj.get_state(legacy=False))
         super().save(obj)
 
     def _batch_setitems(self, items: Any, *args: Any) -> None:
@@ -54,33 +82,56 @@ class _Hasher(NumpyHasher):
 
     def reducer_override(self, obj: Any) -> Any:
         """Return a function as its code and what it holds, a class as its members; whatever else is left to joblib."""
-        if isinstance(obj, FunctionType) and _is_of_script(obj):
-            cells = tuple(cell.cell_contents for cell in obj.__closure__ or ())
-            return tuple, ((obj.__code__, obj.__defaults__, cells),)
-        if isinstance(obj, type) and _is_of_script(obj):
-            return self._of_class(obj)
-        if isinstance(obj, property):
-            return tuple, ((obj.fget, obj.fset),)
-        if isinstance(obj, classmethod | staticmethod):
-            return tuple, ((type(obj).__name__, obj.__func__),)
-        if isinstance(obj, CodeType):
-            return tuple, ((obj.co_code, obj.co_consts, obj.co_names),)
-        if isinstance(obj, ModuleType):
-            return str, (obj.__name__,)
+        if isinstance(obj, FunctionType | type):
+            return self._of_code(obj)
+        if isinstance(obj, frozenset):
+            # In each process texts have another order.
+            return tuple, (("frozenset", *sorted(map(self._inner, obj))),)
+        for kind, take in _TAKEN.items():
+            if isinstance(obj, kind):
+                return tuple, ((kind.__name__, take(obj)),)
         return NotImplemented
 
-    def _of_class(self, cls: type) -> Any:
-        # Methods that call super() hold their class.
-        if cls in self._seen:
-            return str, (cls.__qualname__,)
-        self._seen.add(cls)
-        members = {name: value for name, value in vars(cls).items() if name not in _NOT_OF_CLASS}
-        return tuple, ((cls.__qualname__, cls.__bases__, members),)
+    def _of_code(self, obj: Any) -> Any:
+        if not _may_change(obj):
+            return NotImplemented
+        # Methods that call super() hold their class, and functions that call themselves may hold that.
+        if obj in self._seen:
+            return str, (obj.__qualname__,)
+        self._seen.add(obj)
+        parts = _parts(obj)
+        if _is_of_script(obj):
+            return tuple, (parts,)
+        try:
+            return tuple, ((obj.__qualname__, self._inner(parts)),)
+        except (pickle.PicklingError, TypeError):
+            # It goes by its name, as that of a library does.
+            return NotImplemented
+
+    def _inner(self, obj: Any) -> str:
+        return str(_Hasher("md5", self._seen).hash(obj))
+
+
+def _parts(obj: Any) -> tuple[Any, ...]:
+    if isinstance(obj, FunctionType):
+        return obj.__code__, obj.__defaults__, obj.__kwdefaults__, tuple(cell.cell_contents for cell in obj.__closure__ or ())
+    members = {name: value for name, value in vars(obj).items() if name not in _NOT_OF_CLASS}
+    return obj.__qualname__, obj.__bases__, members
 
 
 def _is_of_script(obj: Any) -> bool:
-    """Whether a function or class cannot be imported by workers, or may be another one the next time."""
+    """Whether a function or class is one of a script, or made by a function."""
     return "<" in obj.__qualname__ or obj.__module__ == "__main__"
+
+
+def _may_change(obj: Any) -> bool:
+    """Whether a function or class is one of users, and not of a library that is installed."""
+    if _is_of_script(obj):
+        return True
+    name = str(obj.__module__)
+    file = Path(getattr(sys.modules.get(name), "__file__", None) or _STDLIB)
+    installed = file.is_relative_to(_STDLIB) or {"site-packages", "dist-packages"} & set(file.parts)
+    return not (installed or name.startswith("pixelwise"))
 
 
 def fingerprint(pipeline: Any) -> str:
@@ -89,8 +140,8 @@ def fingerprint(pipeline: Any) -> str:
     Parameters
     ----------
     pipeline : object
-        Operators, fitted models, functions. Of functions the code counts, and not what they look up elsewhere; of models that
-        are loaded on first use the path.
+        Operators, fitted models, functions. Of functions and classes that no installed library brings the code counts, and not
+        what they look up elsewhere; of models that are loaded on first use the path.
 
     Returns
     -------
