@@ -65,7 +65,7 @@ class PixelwiseBase(RasterMapping, MetaEstimatorMixin, BaseEstimator):
         What calling the object does.
     engine : str or None, default=None
         What predicts: None the estimator itself; "auto" or the name of an engine, such as "fast" of the plugin
-        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results.
+        `pixelwise-fast`, what `compile_estimator` makes of it, with the same results, or within the bound that it tells.
     """
 
     def __init__(

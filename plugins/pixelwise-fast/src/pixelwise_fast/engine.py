@@ -33,7 +33,7 @@ READERS = {
 
 
 class FastEngine:
-    """Translates ensembles of trees into flat tables, and scalers with a linear classifier or KMeans into an affine map.
+    """Translates ensembles of trees into flat tables, and scalers with a linear model, KMeans or PCA into an affine map.
 
     A subclass of a known class is left alone, because it may predict in its own way.
 

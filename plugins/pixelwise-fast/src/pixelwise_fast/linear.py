@@ -6,33 +6,30 @@ import copy
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.svm import LinearSVC
 
 from pixelwise.errors import EngineError
+from pixelwise_fast.affine import AffineProgram
+from pixelwise_fast.affine import read as read_affine
 from pixelwise_fast.program import in_blocks, read_only
+from pixelwise_fast.scalers import DTYPES, affine_of, ask
 
 __all__ = ["LinearProgram", "read"]
 
 _CLASSIFIERS = (LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier, LinearSVC)
 #: Pixels at a time, whose scores stay in the nearest cache.
 _TOGETHER = 128
-#: A multiple of so many rows gives the same bits as a whole scene does.
-_ROWS = 64
 #: Most classes that are told apart.
 _MOST = 2**16
-#: What the kernel takes as it is.
-_DTYPES = ("float32", "float64", "uint8", "uint16", "int16")
 
 
-def read(pipeline: Any) -> LinearProgram | None:
-    """Translate a Pipeline of scalers and a linear classifier or KMeans; None for any other Pipeline.
+def read(pipeline: Any) -> LinearProgram | AffineProgram | None:
+    """Translate a Pipeline of scalers and a linear model, KMeans or PCA; None for any other Pipeline.
 
     Parameters
     ----------
@@ -41,12 +38,14 @@ def read(pipeline: Any) -> LinearProgram | None:
 
     Returns
     -------
-    LinearProgram or None
+    LinearProgram, AffineProgram or None
     """
     *scalers, (_, last) = pipeline.steps
     found = _scores(last) if scalers else None
-    maps = [_affine(scaler) for _, scaler in scalers]
-    return None if found is None or None in maps else LinearProgram(pipeline, [each for each in maps if each], *found)
+    maps = [affine_of(scaler) for _, scaler in scalers]
+    if None in maps:
+        return None
+    return read_affine(pipeline) if found is None else LinearProgram(pipeline, [each for each in maps if each], *found)
 
 
 def _scores(last: Any) -> tuple[np.ndarray, np.ndarray] | None:
@@ -62,22 +61,6 @@ def _scores(last: Any) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     weights = np.atleast_2d(last.coef_).astype(np.float64)
     return weights, np.broadcast_to(np.ravel(last.intercept_).astype(np.float64), len(weights))
-
-
-def _affine(scaler: Any) -> tuple[Any, Any] | None:
-    """Return factor and offset of a scaler, None for what is no affine map."""
-    if scaler == "passthrough" or scaler is None:
-        return 1.0, 0.0
-    kind = type(scaler)
-    if kind in (StandardScaler, RobustScaler):
-        centred = scaler.with_mean if kind is StandardScaler else scaler.with_centering
-        factor = 1.0 if scaler.scale_ is None else 1 / scaler.scale_
-        return factor, -(scaler.mean_ if kind is StandardScaler else scaler.center_) * factor if centred else 0.0
-    if kind is MaxAbsScaler and not getattr(scaler, "clip", False):
-        return 1 / scaler.scale_, 0.0
-    if kind is MinMaxScaler and not scaler.clip:
-        return scaler.scale_, scaler.min_
-    return None
 
 
 class LinearProgram:
@@ -172,13 +155,15 @@ class LinearProgram:
         """
         kind = np.dtype(dtype)
         table = X if self._takes(X, kind) and np.can_cast(X.dtype, kind) else np.asarray(X, kind, order="C")
-        return self._numbers(table, kind, n_jobs) if self._takes(table, kind) else self._asked(table)
+        return (
+            self._numbers(table, kind, n_jobs) if self._takes(table, kind) else self._asked(table, np.arange(len(table)), kind)
+        )
 
     def _takes(self, table: np.ndarray, dtype: np.dtype[Any]) -> bool:
         """Whether the kernel takes a table, and the Pipeline one of that dtype, in which it may come."""
         fits = table.ndim == 2 and table.shape[1] == self.weights.shape[1] and len(table) > 0
         fits &= self.precision in (None, "float32" if dtype == np.float32 else "float64")
-        return fits and table.dtype.isnative and table.dtype.name in _DTYPES
+        return fits and table.dtype.isnative and table.dtype.name in DTYPES
 
     def _numbers(self, X: np.ndarray, dtype: np.dtype[Any], n_jobs: int | None) -> NDArray[np.uint16]:
         table = read_only(X)
@@ -194,16 +179,13 @@ class LinearProgram:
         in_blocks(work, len(table), n_jobs)
         rows = np.flatnonzero(close)
         if len(rows):
-            # Linear algebra sums the rows of an odd remainder in another order.
-            filled = np.append(rows, np.repeat(rows[-1], -len(rows) % _ROWS))
-            number[rows] = self._asked(np.ascontiguousarray(table[filled], dtype))[: len(rows)]
+            number[rows] = self._asked(table, rows, dtype)
         return number
 
-    def _asked(self, rows: np.ndarray) -> NDArray[np.integer[Any]]:
+    def _asked(self, table: np.ndarray, rows: np.ndarray, dtype: Any) -> NDArray[np.integer[Any]]:
         """Return the numbers of what the Pipeline itself predicts."""
-        names = getattr(self.source, "feature_names_in_", None)
-        found = np.asarray(self.source.predict(rows if names is None else pd.DataFrame(rows, columns=names)))
-        return found if self.classes is None else np.asarray(np.searchsorted(self.classes, found))
+        found = ask(self.source, "predict", table, rows, dtype)
+        return np.asarray(found if self.classes is None else np.searchsorted(self.classes, found))
 
     def explain(self) -> str:
         """Say what was fused.
