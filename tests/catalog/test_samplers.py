@@ -187,7 +187,7 @@ def test_samplers_tell_wrong_lengths_labels_and_features(catalog: pw.GeoCatalog)
             pw.sampling.RandomSampler(8, length=length)(catalog)
     with pytest.raises(CatalogError, match="length=0 is no number of chips"):
         pw.sampling.StratifiedSampler(8, length=0, label=pw.ReadLabel())(catalog)
-    with pytest.raises(TypeError, match="label=Sequential.* reads no labels: give a ReadLabel"):
+    with pytest.raises(TypeError, match=r"label=Sequential.* reads no labels: give a ReadLabel"):
         pw.sampling.StratifiedSampler(8, length=2, label=pw.Sequential([pw.ReadLabel()]))(catalog)
     with pytest.raises(LabelError, match=r"features none\.gpkg cannot be read as a vector file"):
         pw.sampling.PointSampler(8, "none.gpkg")(catalog)

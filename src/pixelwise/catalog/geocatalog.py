@@ -15,6 +15,7 @@ from pixelwise.catalog.dates import as_time, time_range, time_spans
 from pixelwise.catalog.facts import FACTS, degrees_of, in_degrees, scene_name
 from pixelwise.catalog.parquet import as_marks, is_known, paths_in, write_frame
 from pixelwise.catalog.scene import Scene
+from pixelwise.catalog.series import series_rows
 from pixelwise.catalog.split import split_scenes
 from pixelwise.catalog.stac_items import write_items
 from pixelwise.errors import CatalogError, CRSError
@@ -308,23 +309,7 @@ class GeoCatalog:
         CatalogError
             If a scene has no date, or the dates of a tile have different bands.
         """
-        if self.frame["datetime"].isna().any():
-            undated = self.frame["id"][self.frame["datetime"].isna()].iloc[0]
-            raise CatalogError(f"scene {undated} has no date, so it has no place in a series: set the column datetime")
-        rows, places = [], self.tiles(by)
-        if not places:
-            raise CatalogError(f"none of {len(self)} scenes has a {by}, so there is no series: set the column {by}")
-        for value in places:
-            dates = self.frame[self.frame[by] == value].sort_values("datetime", kind="stable")
-            bands = {tuple(names) if is_known(names) else None for names in dates.get("bands", [None])}
-            if len(bands) > 1:
-                raise CatalogError(
-                    f"the dates of {by} {value} have different bands: {bands}; filter those that belong together"
-                )
-            rows.append(dates.iloc[0].to_dict() | {"id": str(value), "uri": tuple(dates["uri"])})
-            rows[-1]["times"] = tuple(dates["datetime"].to_numpy("datetime64[ns]"))
-            marks = {repr(values) for values in dates.get("nodata", [None])}
-            rows[-1]["nodata"] = rows[-1].get("nodata") if len(marks) == 1 else None
+        rows = series_rows(self.frame, by, self.tiles(by))
         return GeoCatalog(gpd.GeoDataFrame(rows, geometry="geometry", crs=self.frame.crs), self.unreadable)
 
     def to_parquet(self, path: Any) -> None:
