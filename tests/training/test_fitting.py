@@ -5,6 +5,7 @@ from __future__ import annotations
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -78,6 +79,15 @@ def test_a_search_has_the_folds_of_land_that_its_splitter_makes(catalog, label) 
     X, y = pw.sample_pixels(catalog, FEATURES, label, **asked)
     assert np.array_equal(fitted.cv_results_["split2_test_score"], search.fit(X, y).cv_results_["split2_test_score"])
     assert isinstance(fitted.cv, pw.SpatialBlockGroupKFold)
+
+
+@pytest.mark.parametrize("splitter", [pw.SpatialBlockGroupKFold(3), pw.SpatialBlockShuffleSplit(3, random_state=0)])
+def test_a_splitter_without_a_block_size_takes_blocks_as_wide_as_a_chip(catalog, label, splitter) -> None:
+    given = {"X_pipeline": None, "y_pipeline": label, "catalog": catalog, "sampler": pw.GridSampler((16, 16))}
+    search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1e-3]}, cv=splitter)
+    found = pw.fit_pixelwise(search, **given, n_pixels=500, random_state=0)
+    blocks = pw.fit_pixelwise(clone(search), **given, n_pixels=500, random_state=0, groups="block")
+    np.testing.assert_array_equal(found.cv_results_["mean_test_score"], blocks.cv_results_["mean_test_score"])
 
 
 def test_a_group_band_gives_a_search_its_groups(catalog, label) -> None:

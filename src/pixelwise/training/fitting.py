@@ -11,7 +11,7 @@ from pixelwise.table.layout import Layout
 from pixelwise.table.missing import NanPolicy
 from pixelwise.training.chips import ChipReader
 from pixelwise.training.drawing import Source, draw_sample
-from pixelwise.training.estimators import Fitting, check_labels, learns_classes, reading_policy, with_adapter
+from pixelwise.training.estimators import Fitting, check_labels, learns_classes, reading_policy, wants_blocks, with_adapter
 from pixelwise.training.report import TrainingReport
 from pixelwise.training.tables import labels_as
 
@@ -71,7 +71,8 @@ def fit_pixelwise(
         Band of the labels, by position or name, that is passed to ``fit`` as ``groups=``, or as ``sample_weight=``.
     groups : {"block", "scene"}, str or None
         What is passed to ``fit`` as ``groups=`` and stands in ``X.groups``: square blocks of land as wide as the largest chip,
-        scenes, or a column of the catalog.
+        scenes, or a column of the catalog. None takes such blocks where a search has a `SpatialBlockGroupKFold` without a
+        ``block_size``.
     balance : bool, default=False
         Whether each class gets an equal part of `n_pixels`; a class that has fewer pixels gives all, and then there are less
         in all.
@@ -136,6 +137,7 @@ def fit_pixelwise(
     dtype('uint8')
     """
     check_labels(estimator, y_pipeline)
+    groups = "block" if groups is None and group_band is None and wants_blocks(estimator) else groups
     reader = ChipReader(X_pipeline, y_pipeline, reading_policy(estimator, nan_policy), group_band, sample_weight_band)
     source = Source(catalog, sampler, reader, groups, random_state, n_jobs, progress, on_error, report)
     sample = draw_sample(source, n_pixels, balance=balance, memory=memory)
