@@ -460,3 +460,10 @@ def test_an_estimator_of_scikit_learn_is_wrapped(
         (tmp_path / name).mkdir()
         pw.CatalogPipeline(catalog, pw.Sequential([features, last, to(tmp_path / name)])).run()
     assert digests(tmp_path / "bare") == digests(tmp_path / "wrapped")
+
+
+def test_scenes_of_one_id_are_told_to_have_others(
+    catalog: pw.GeoCatalog, model: pw.PixelwiseClassifier, tmp_path: Path
+) -> None:
+    with pytest.raises(CatalogError, match="would both be written to .*: assign them ids of their own"):
+        pw.CatalogPipeline(catalog.take([0, 0]), pw.Sequential([model, to(tmp_path, "{id}.tif")])).run()

@@ -194,10 +194,11 @@ class CatalogPipeline:
         for scene in self.catalog:
             path = self._writer.path_for(scene.metadata).absolute()
             if path in found:
-                raise CatalogError(
-                    f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: let the template name what "
-                    "tells them apart, such as {id}"
+                alike = found[path] == scene.id
+                remedy = (
+                    "assign them ids of their own" if alike else "let the template name what tells them apart, such as {id}"
                 )
+                raise CatalogError(f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: {remedy}")
             if os.path.realpath(path) in sources:
                 raise CatalogError(f"{address(path)} is a file of the catalog: write the maps to another folder")
             found[path] = scene.id
