@@ -465,5 +465,5 @@ def test_an_estimator_of_scikit_learn_is_wrapped(
 def test_scenes_of_one_id_are_told_to_have_others(
     catalog: pw.GeoCatalog, model: pw.PixelwiseClassifier, tmp_path: Path
 ) -> None:
-    with pytest.raises(CatalogError, match="would both be written to .*: assign them ids of their own"):
+    with pytest.raises(CatalogError, match=r"would both be written to .*: assign them ids of their own"):
         pw.CatalogPipeline(catalog.take([0, 0]), pw.Sequential([model, to(tmp_path, "{id}.tif")])).run()
