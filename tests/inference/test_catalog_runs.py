@@ -451,3 +451,19 @@ def test_a_graph_is_given_the_files_beside_each_scene(catalog: pw.GeoCatalog, tm
         np.testing.assert_array_equal(made.load()[0], expected)
     with pytest.raises(CatalogError, match="has neither optical_uri and sar_uri"):
         pw.CatalogPipeline(catalog, pw.Sequential([pipeline, to(tmp_path / "none")])).run()
+
+
+def test_an_estimator_of_scikit_learn_is_wrapped(
+    catalog: pw.GeoCatalog, model: pw.PixelwiseClassifier, features: pw.Sequential, tmp_path: Path
+) -> None:
+    for name, last in (("bare", model.estimator), ("wrapped", pw.PixelwiseClassifier(model.estimator))):
+        (tmp_path / name).mkdir()
+        pw.CatalogPipeline(catalog, pw.Sequential([features, last, to(tmp_path / name)])).run()
+    assert digests(tmp_path / "bare") == digests(tmp_path / "wrapped")
+
+
+def test_scenes_of_one_id_are_told_to_have_others(
+    catalog: pw.GeoCatalog, model: pw.PixelwiseClassifier, tmp_path: Path
+) -> None:
+    with pytest.raises(CatalogError, match=r"would both be written to .*: assign them ids of their own"):
+        pw.CatalogPipeline(catalog.take([0, 0]), pw.Sequential([model, to(tmp_path, "{id}.tif")])).run()

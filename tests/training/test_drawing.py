@@ -236,7 +236,8 @@ def test_a_fill_that_nobody_declared_is_spoken_of_and_can_be_named(tmp_path, wri
     values[:, :20] = 0
     write(values, "a.tif")
     catalog = pw.open_catalog(tmp_path / "a.tif")
-    with pytest.warns(pw.errors.MissingDataWarning, match=r"are 0 in every band.*as nan_policy"):
+    told = r"are 0 in every band.*pass nan_policy=NanPolicy\(sentinels=0\) here, and as nan= to the model"
+    with pytest.warns(pw.errors.MissingDataWarning, match=told):
         pw.sample_pixels(catalog, None, n_pixels=1000, random_state=0)
     report = pw.TrainingReport()
     X, _ = pw.sample_pixels(catalog, None, nan_policy=pw.NanPolicy(sentinels=0), report=report)

@@ -84,6 +84,15 @@ def test_a_search_has_the_folds_of_land_that_its_splitter_makes(catalog, label) 
     assert isinstance(fitted.cv, pw.SpatialBlockGroupKFold)
 
 
+@pytest.mark.parametrize("splitter", [pw.SpatialBlockGroupKFold(3), pw.SpatialBlockShuffleSplit(3, random_state=0)])
+def test_a_splitter_without_a_block_size_takes_blocks_as_wide_as_a_chip(catalog, label, splitter) -> None:
+    given = {"X_pipeline": None, "y_pipeline": label, "catalog": catalog, "sampler": pw.GridSampler((16, 16))}
+    search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1e-3]}, cv=splitter)
+    found = pw.fit_pixelwise(search, **given, n_pixels=500, random_state=0)
+    blocks = pw.fit_pixelwise(clone(search), **given, n_pixels=500, random_state=0, groups="block")
+    np.testing.assert_array_equal(found.cv_results_["mean_test_score"], blocks.cv_results_["mean_test_score"])
+
+
 def test_a_group_band_gives_a_search_its_groups(catalog, label) -> None:
     blocks = pw.Sequential([label, pw.spatial.BlockID(block_size_m=250)])
     search = GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [1, 4]}, cv=GroupKFold(3))

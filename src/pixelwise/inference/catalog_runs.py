@@ -23,7 +23,7 @@ from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.journal import Entry, Journal
-from pixelwise.inference.models import as_raster_model, method_of
+from pixelwise.inference.models import as_raster_model, method_of, taking_rasters
 from pixelwise.inference.scene_work import SceneTask, work_on
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
@@ -61,7 +61,8 @@ class CatalogPipeline:
     catalog : GeoCatalog
         The scenes. Their metadata is there for `Switch` and for the template of `WriteCOG`.
     pipeline : Sequential, operator or model
-        Ends with `WriteCOG`; without one, maps are written to ``maps/{id}.tif`` in the working directory, with a warning.
+        Ends with `WriteCOG`; without one, maps are written to ``maps/{id}.tif`` in the working directory, with a warning. A
+        fitted estimator of scikit-learn at its end is wrapped, as `predict_raster` does it.
     n_workers : int, default=1
         Processes, or whatever the backend runs; -1 takes all processors. With more than one, models use one thread each.
     on_error : {"raise", "skip", "retry"}, default="raise"
@@ -193,10 +194,11 @@ class CatalogPipeline:
         for scene in self.catalog:
             path = self._writer.path_for(scene.metadata).absolute()
             if path in found:
-                raise CatalogError(
-                    f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: let the template name what "
-                    "tells them apart, such as {id}"
+                alike = found[path] == scene.id
+                remedy = (
+                    "assign them ids of their own" if alike else "let the template name what tells them apart, such as {id}"
                 )
+                raise CatalogError(f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: {remedy}")
             if os.path.realpath(path) in sources:
                 raise CatalogError(f"{address(path)} is a file of the catalog: write the maps to another folder")
             found[path] = scene.id
@@ -262,6 +264,9 @@ def _split(pipeline: Any) -> tuple[Any, WriteCOG]:
             stacklevel=3,
         )
     steps = [step for step in steps if step is not writer]
+    if steps and not isinstance(steps[-1], type):
+        # As predict_raster does: what fit_pixelwise gives back need not be wrapped.
+        steps[-1] = taking_rasters(steps[-1])
     inner = [step for step in steps if isinstance(step, ApplyToChips) and known_halo(step.chip_op) is None]
     if inner and len(steps) > 1:
         raise CatalogError("ApplyToChips has steps round it: put them into its chip_op, and leave it and WriteCOG alone")

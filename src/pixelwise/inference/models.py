@@ -28,6 +28,7 @@ __all__ = [
     "final_step",
     "method_of",
     "policy_of",
+    "taking_rasters",
     "with_engine",
 ]
 
@@ -82,7 +83,7 @@ def as_raster_model(model: Any, *methods: str) -> Any:
         raise TypeError(f"model={os.fspath(model)!r} is a path: read the model that is there with load_artifact, and give that")
     if hasattr(model, "fit"):
         check_is_fitted(model)
-    ready = model if _takes_rasters(final_step(model)) else _wrapped(model)
+    ready = taking_rasters(model)
     able = [ready, _parted(ready)[1]]
     missing = next((method for method in methods if not any(hasattr(each, method) for each in able)), None)
     if missing is not None:
@@ -91,6 +92,34 @@ def as_raster_model(model: Any, *methods: str) -> Any:
             f"{type(model).__name__} has no method {missing!r}: choose one of {has or 'another model, it has none'}"
         )
     return ready
+
+
+def taking_rasters(model: Any) -> Any:
+    """Return a model itself if it takes rasters, and else in the wrapper of its kind.
+
+    Parameters
+    ----------
+    model : object
+        An estimator, an operator, a function.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    TypeError
+        If no wrapper is made for it.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from sklearn.linear_model import Ridge
+    >>> from pixelwise.inference.models import taking_rasters
+    >>> taking_rasters(Ridge()), taking_rasters(pw.sar.LinearToDB())
+    (PixelwiseRegressor(estimator=Ridge()), LinearToDB())
+    """
+    return model if _takes_rasters(final_step(model)) else _wrapped(model)
 
 
 def method_of(model: Any) -> str:

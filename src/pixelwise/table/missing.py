@@ -287,7 +287,7 @@ def rows_with_nan(
     return rows
 
 
-def report_suspected_fill(flat: np.ndarray, remedy: str) -> None:
+def report_suspected_fill(flat: np.ndarray, remedy: str, name: str = "nan") -> None:
     """Warn where many pixels hold one typical fill value in every band, and nothing declares it as nodata.
 
     Parameters
@@ -296,6 +296,8 @@ def report_suspected_fill(flat: np.ndarray, remedy: str) -> None:
         A sample of pixels that count as valid.
     remedy : str
         Where to pass the sentinel.
+    name : str, default="nan"
+        As which parameter.
     """
     if len(flat) < 2 or not flat.shape[1]:
         return
@@ -307,7 +309,7 @@ def report_suspected_fill(flat: np.ndarray, remedy: str) -> None:
             warn(
                 MissingDataWarning(
                     f"{share:.0%} of the pixels are {value:g} in every band, which looks like nodata that nobody declared: "
-                    f"if it is, pass nan=NanPolicy(sentinels={value:g}) {remedy}"
+                    f"if it is, pass {name}=NanPolicy(sentinels={value:g}) {remedy}"
                 ),
                 stacklevel=3,
             )

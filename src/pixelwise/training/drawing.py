@@ -138,7 +138,7 @@ def draw_sample(source: Source, n_pixels: int | None, *, balance: bool, memory: 
     warn_of_errors(report)
     if rows is None:
         raise refuse_nothing(report)
-    report_suspected_fill(rows.values.T, "as nan_policy")
+    report_suspected_fill(rows.values.T, "here, and as nan= to the model", "nan_policy")
     return Sample(maker.table(rows), rows.y, rows.weight)
 
 

@@ -16,6 +16,7 @@ from pixelwise.estimators.base import PixelwiseBase
 from pixelwise.estimators.nan_support import expects_nan
 from pixelwise.estimators.table_transformer import RasterToPixelTransformer
 from pixelwise.families import EstimatorFamily
+from pixelwise.model_selection.blocks import SpatialBlockGroupKFold, SpatialBlockShuffleSplit
 from pixelwise.operators.base import Operator
 from pixelwise.plugins import plugins
 from pixelwise.regional.estimator import RegionalEstimator
@@ -33,6 +34,7 @@ __all__ = [
     "learns_classes",
     "reading_policy",
     "takes_tables",
+    "wants_blocks",
     "with_adapter",
 ]
 
@@ -94,6 +96,24 @@ def continues_by(estimator: Any) -> str | None:
         return None
     family = family_of(estimator)
     return family.continues if isinstance(estimator, tuple(family.loaded_classes())) else None
+
+
+def wants_blocks(estimator: Any) -> bool:
+    """Whether a search has a splitter by blocks of land that has no size for them, and so must be given their numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any.
+
+    Returns
+    -------
+    bool
+    """
+    splitter = getattr(estimator, "cv", None)
+    if not isinstance(splitter, SpatialBlockGroupKFold | SpatialBlockShuffleSplit):
+        return False
+    return splitter.block_size is None and splitter.shape != "kmeans"
 
 
 def check_labels(estimator: Any, y_pipeline: Any) -> None:

@@ -18,6 +18,7 @@ from pixelwise.training.estimators import (
     learns_classes,
     reading_policy,
     takes_tables,
+    wants_blocks,
     with_adapter,
 )
 from pixelwise.training.report import TrainingReport
@@ -80,7 +81,8 @@ def fit_pixelwise(
         the last step, of a Pipeline.
     groups : {"block", "scene"}, str or None
         What is passed to ``fit`` as ``groups=`` and stands in ``X.groups``: square blocks of land as wide as the largest chip,
-        scenes, or a column of the catalog.
+        scenes, or a column of the catalog. None takes such blocks where a search has a `SpatialBlockGroupKFold` without a
+        ``block_size``.
     balance : bool, default=False
         Whether each class gets an equal part of `n_pixels`; a class that has fewer pixels gives all, and then there are less
         in all.
@@ -148,6 +150,7 @@ def fit_pixelwise(
     """
     check_labels(estimator, y_pipeline)
     _check_arguments(estimator, groups, group_band, sample_weight_band)
+    groups = "block" if groups is None and group_band is None and wants_blocks(estimator) else groups
     reader = ChipReader(X_pipeline, y_pipeline, reading_policy(estimator, nan_policy), group_band, sample_weight_band)
     source = Source(catalog, sampler, reader, groups, random_state, n_jobs, progress, on_error, report)
     sample = draw_sample(source, n_pixels, balance=balance, memory=memory)
