@@ -151,6 +151,11 @@ class Scene:
         if isinstance(uri, Mapping):
             return self._stacked(uri, grid, bands)
         dates = [self._read(part, grid, bands) for part in uri]
+        counts = sorted({date.n_bands for date in dates})
+        if len(counts) > 1:
+            raise BandError(
+                f"dates of scene {self.id} have {counts[0]} bands and {counts[-1]}: stack those that belong together"
+            )
         if len({repr(date.nodata) for date in dates}) > 1:
             dates = [as_nan(date) for date in dates]
         return replace(dates[0], values=np.stack([date.values for date in dates], axis=1), times=self.times)
