@@ -15,7 +15,7 @@ import shapely
 import pixelwise as pw
 from pixelwise.catalog.dates import date_in_name, time_range
 from pixelwise.catalog.split import split_scenes
-from pixelwise.errors import CatalogError, CRSError, GridError
+from pixelwise.errors import BandError, CatalogError, CRSError, GridError
 
 
 def names(catalog: pw.GeoCatalog) -> str:
@@ -304,6 +304,13 @@ def test_scenes_without_a_date_or_with_other_bands_do_not_stack(catalog: pw.GeoC
     bands = [("B02", "B04", "B08"), ("B02", "B04"), *[None] * 4]
     with pytest.raises(CatalogError, match="dates of tile 33UUU have different bands"):
         catalog.assign(bands=bands).stack()
+
+
+def test_dates_with_more_bands_than_others_do_not_load(write, values: np.ndarray) -> None:
+    paths = [write(values[:count], f"a_202401{count:02d}.tif", names=(None,) * count) for count in (2, 3)]
+    series = pw.open_catalog(paths).assign(tile="x").stack()
+    with pytest.raises(BandError, match="dates of scene x have 2 bands and 3"):
+        series[0].load()
 
 
 def test_a_large_group_does_not_spoil_the_share(catalog: pw.GeoCatalog) -> None:

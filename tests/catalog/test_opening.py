@@ -250,3 +250,20 @@ def test_a_table_tells_names_and_nodata_of_files_that_have_none(tmp_path: Path, 
         assert (plain.rio.nodata, declared.rio.nodata) == (0, -99999)
     assert pw.open_catalog(tmp_path / "plain.tif")[0].load().rio.nodata is None
     assert pw.open_catalog(tmp_path / "plain.tif").assign(nodata=0)[0].load(bands=[1]).rio.nodata == 0
+
+
+def test_what_is_hidden_is_no_scene_as_what_a_killed_run_leaves(tmp_path: Path, scenes: Path) -> None:
+    (tmp_path / ".map.tif.x1y2").mkdir()
+    for name in ("map.tif", ".map.tif.x1y2/map.tif", "._map.tif"):
+        shutil.copy(scenes / "S2_a_20170211.tif", tmp_path / name)
+    assert [scene.uri for scene in pw.open_catalog(tmp_path)] == [str(tmp_path / "map.tif")]
+    shutil.copy(scenes / "S2_a_20170211.tif", tmp_path / "._red.tif")
+    pw.write_raster(pw.open_raster(scenes / "S2_a_20170211.tif")[:1], tmp_path / "a_red.tif")
+    assert pw.open_catalog(tmp_path, bands={"red": "*_red.tif"})[0].uri == {"red": str(tmp_path / "a_red.tif")}
+
+
+def test_a_raster_in_a_local_crs_is_unreadable_and_stops_no_other(write, values: np.ndarray) -> None:
+    local = 'LOCAL_CS["unnamed",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    paths = [write(values, "plain.tif"), write(values, "local.tif", crs=rasterio.crs.CRS.from_wkt(local))]
+    with pytest.warns(PixelwiseWarning, match="1 of 2 scenes cannot be used.*there is no way from unnamed to EPSG:4326"):
+        assert len(pw.open_catalog(paths)) == 1

@@ -145,6 +145,22 @@ def test_nodata_that_the_catalog_tells_of_some_bands_gives_nan_there_alone(catal
     np.testing.assert_array_equal(np.isnan(loaded), (values == values[0, 0, 0]) & (np.arange(3) == 0)[:, None, None])
     assert told.load(bands=["B08"]).dtype == loaded.dtype == "float32"
     assert replace(catalog[0], nodata=(-9999.0,)).load().rio.nodata is None
+    with pytest.raises(BandError, match=r"scene S2_a_20170211 has nodata for 2 bands, and .* more"):
+        replace(catalog[0], nodata=(0.0, 1.0)).load()
+
+
+def test_nodata_that_the_catalog_tells_does_not_spread_into_its_neighbours(tmp_path: Path, sentinel: dict[str, Path]) -> None:
+    fine = pw.open_raster(sentinel["B02"]).isel(y=slice(0, 80), x=slice(0, 80))
+    coarse = pw.open_raster(sentinel["B11"]).isel(y=slice(0, 40), x=slice(0, 40)).copy()
+    coarse[:, :, :20] = 0
+    pw.write_raster(fine, tmp_path / "a_B02.tif")
+    pw.write_raster(coarse, tmp_path / "a_B11.tif")
+    catalog = pw.open_catalog(tmp_path, bands={"B02": "*_B02.tif", "B11": "*_B11.tif"}, resampling={"B11": "bilinear"})
+    smooth = catalog.assign(nodata=0)[0].load(bands=["B11"])
+    assert smooth.rio.nodata == 0
+    assert int((smooth == 0).sum()) >= 80 * 39
+    assert int(smooth.where(smooth > 0).min()) >= int(coarse.where(coarse > 0).min())
+    assert int(catalog[0].load(bands=["B11"]).isel(x=40).min()) < int(coarse.where(coarse > 0).min())
 
 
 def test_a_band_of_several_bands_is_an_error_that_names_the_file(catalog: pw.GeoCatalog) -> None:

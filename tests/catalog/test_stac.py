@@ -6,6 +6,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -178,6 +179,35 @@ def test_chips_of_items_that_are_not_opened_are_snapped_to_blocks_all_the_same(i
     assert told[0].block_shape is None
     sampler = pw.sampling.RandomSampler((64, 64), length=50, random_state=0, snap=True)
     np.testing.assert_array_equal(sampler(told).windows, sampler(opened).windows)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"proj:code": "EPSG:999999"},
+        {"proj:transform": [0, 0, 0, 0, 0, 0]},
+        {"proj:transform": [600000, 10, 0, 5900000, 0, -10]},
+        {"proj:transform": [10, 0, 600000]},
+        {"proj:shape": [768]},
+    ],
+)
+def test_an_item_whose_projection_cannot_be_is_opened(items: list[pystac.Item], told: dict[str, object]) -> None:
+    item = items[0].to_dict()
+    expected = pw.open_catalog(item, bands=["B02"])[0]
+    item["assets"]["B02"].update(told)
+    item["assets"]["B02"]["raster:bands"] = [{"nodata": "none"}]
+    scene = pw.open_catalog([item, items[0]], bands=["B02"])[0]
+    assert scene.grid == expected.grid
+    assert scene.block_shape is not None
+
+
+def test_projections_in_a_table_are_those_of_the_items(items: list[pystac.Item]) -> None:
+    item = items[0].to_dict()
+    told = pyproj.CRS(item["properties"].pop("proj:code")).to_json_dict()
+    # As pyarrow gives a column of structs: arrays, and keys of other rows.
+    told["coordinate_system"]["axis"] = np.array(told["coordinate_system"]["axis"], dtype=object)
+    row = {"id": "a", "assets": item["assets"], "geometry": None, "proj:projjson": {**told, "other": None}}
+    assert pw.open_catalog(pd.DataFrame([row]))[0].grid == pw.open_catalog(items[0])[0].grid
 
 
 def test_an_empty_answer_is_an_error() -> None:

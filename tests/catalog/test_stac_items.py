@@ -85,6 +85,10 @@ def test_scenes_of_a_file_a_band_have_an_asset_each(landsat_dates: Path, landsat
     catalog.to_stac(tmp_path / "scenes.json")
     again = pw.open_catalog(tmp_path / "scenes.json", progress=False)
     assert list(again) == list(catalog)
+    catalog.assign(nodata=[(None, 7, None, 255)] * 2).to_stac(tmp_path / "told.json")
+    assert pw.open_catalog(tmp_path / "told.json", progress=False)[0].nodata == (-9999, -9999, -9999, 255)
+    catalog.assign(nodata=255).to_stac(tmp_path / "told.json")
+    assert pw.open_catalog(tmp_path / "told.json", progress=False)[1].nodata == (-9999, -9999, -9999, 255)
     with pytest.raises(CatalogError, match="not one local file"):
         catalog.to_stac(tmp_path / "scenes.json", beside=True)
     with pytest.raises(CatalogError, match="is a series of dates"):

@@ -6,7 +6,7 @@ import fnmatch
 import glob
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -26,7 +26,7 @@ def raster_files(source: str) -> list[str]:
     Parameters
     ----------
     source : str
-        A folder, a glob such as "scenes/*_sr.tif" (with ``**`` for folders below), or a file.
+        A folder, without what is hidden in it; a glob such as "scenes/*_sr.tif" (with ``**`` for folders below); or a file.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def raster_files(source: str) -> list[str]:
     """
     place = Path(source)
     if place.is_dir():
-        found = sorted(str(path) for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        found = sorted(str(path) for path in _seen(place, "*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     elif glob.has_magic(source) and not place.exists():
         found = sorted(path for path in glob.glob(source, recursive=True) if Path(path).is_file())  # noqa: PTH207
     else:
@@ -80,7 +80,7 @@ def band_scenes(source: str, patterns: Mapping[str, str]) -> tuple[list[tuple[st
         raise CatalogError(f"{source} is no folder: with bands={{band: pattern}} give the folder that holds the scenes")
     folders: dict[Path, dict[str, list[Path]]] = defaultdict(dict)
     for band, pattern in patterns.items():
-        for path in sorted(root.rglob(pattern)):
+        for path in sorted(_seen(root, pattern)):
             folders[path.parents[len(PurePath(pattern).parts) - 1]].setdefault(band, []).append(path)
     if not folders:
         raise CatalogError(f"no file below {source} matches {', '.join(patterns.values())}: check bands=")
@@ -94,6 +94,11 @@ def band_scenes(source: str, patterns: Mapping[str, str]) -> tuple[list[tuple[st
             else:
                 scenes.append((name, {band: str(parts[band][0]) for band in patterns}))
     return scenes, unreadable
+
+
+def _seen(root: Path, pattern: str) -> Iterator[Path]:
+    """Yield what matches below a folder, without what is hidden: a run that was killed leaves half-written maps there."""
+    return (path for path in root.rglob(pattern) if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _scenes_of(

@@ -17,7 +17,7 @@ from pixelwise.catalog.folders import band_scenes, raster_files
 from pixelwise.catalog.geocatalog import GeoCatalog
 from pixelwise.catalog.parquet import as_marks, is_known, read_frame
 from pixelwise.catalog.stac import is_stac, items_of, row_of
-from pixelwise.errors import CatalogError, PixelwiseWarning
+from pixelwise.errors import CatalogError, PixelwiseError, PixelwiseWarning
 from pixelwise.operators.warping import resampling_named
 from pixelwise.raster.remote import is_remote
 
@@ -171,7 +171,7 @@ def _stac_rows(items: Sequence[Mapping[str, Any]], bands: Any) -> tuple[Any, dic
     for item in items:
         try:
             rows.append(row_of(item, bands))
-        except CatalogError as error:
+        except PixelwiseError as error:
             unreadable[str(item["id"])] = str(error)
     return rows, unreadable
 

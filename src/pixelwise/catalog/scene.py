@@ -153,6 +153,11 @@ class Scene:
         if isinstance(uri, Mapping):
             return self._stacked(uri, grid, bands)
         dates = [self._read(part, grid, bands) for part in uri]
+        counts = sorted({date.n_bands for date in dates})
+        if len(counts) > 1:
+            raise BandError(
+                f"dates of scene {self.id} have {counts[0]} bands and {counts[-1]}: stack those that belong together"
+            )
         if len({repr(date.nodata) for date in dates}) > 1:
             dates = [as_nan(date) for date in dates]
         return replace(dates[0], values=np.stack([date.values for date in dates], axis=1), times=self.times)
@@ -163,30 +168,30 @@ class Scene:
             raise GridError(f"{file.path} is no longer what the catalog says ({change}): open the catalog again")
         names = self.bands or tuple(f"band_{number}" for number in range(1, file.n_bands + 1))
         chosen = None if bands is None else [_position(band, names, self.id) for band in bands]
-        raster = read_onto(file, grid, bands=chosen)
+        marks = self._marks(file, range(file.n_bands))
+        raster = read_onto(file, grid, bands=chosen, nodata=marks)
         if self.bands is not None and raster.bands is None:
             raster = replace(raster, bands=tuple(names[at] for at in (range(len(names)) if chosen is None else chosen)))
-        return self._plain(raster, file, range(file.n_bands), range(file.n_bands) if chosen is None else chosen)
+        return self._plain(raster, file, marks)
 
-    def _plain(self, raster: Raster, file: RasterFile, own: Sequence[int], chosen: Sequence[int]) -> Raster:
+    def _plain(self, raster: Raster, file: RasterFile, marks: Sequence[float | None]) -> Raster:
         """Return a raster without a mask, in a dtype that does not depend on what part of the scene it is."""
-        holes = None in file.nodata and not _covers(file.grid, self.grid)
-        marks = [mark if mark is not None else self._mark(at, file.dtype) for mark, at in zip(file.nodata, own, strict=True)]
-        raster = replace(raster, nodata=tuple(marks[list(own).index(at)] for at in chosen))
+        holes = None in marks and not _covers(file.grid, self.grid)
         return as_nan(raster) if file.has_mask or holes or len(set(map(repr, marks))) > 1 else raster
 
-    def _mark(self, band: int, dtype: str) -> float | None:
-        """Return the nodata value that the catalog tells of a band, if its dtype holds it at all."""
-        mark = None if not self.nodata else self.nodata[band if len(self.nodata) > 1 else 0]
-        if mark is None or np.dtype(dtype).kind not in "iu":
-            return mark
-        limits = np.iinfo(dtype)
-        return mark if float(mark).is_integer() and limits.min <= mark <= limits.max else None
+    def _marks(self, file: RasterFile, bands: Sequence[int]) -> tuple[float | None, ...]:
+        """Return the nodata values of a file's bands: the file's own, or else what the catalog tells, if the dtype holds it."""
+        told = self.nodata or (None,)
+        if len(told) > 1 and max(bands) >= len(told):
+            raise BandError(f"scene {self.id} has nodata for {len(told)} bands, and {file.path} more: give one value, or all")
+        pairs = ((own, told[at if len(told) > 1 else 0]) for own, at in zip(file.nodata, bands, strict=True))
+        return tuple(mark if own is None and _holds(file.dtype, mark) else own for own, mark in pairs)
 
     def _of_band(self, file: RasterFile, at: int, grid: Grid, resampling: Resampling) -> Raster:
         if file.n_bands != 1:
             raise BandError(f"{file.path} has {file.n_bands} bands, and a band of scene {self.id} needs a file of one")
-        return self._plain(read_onto(file, grid, resampling), file, [at], [at])
+        marks = self._marks(file, [at])
+        return self._plain(read_onto(file, grid, resampling, nodata=marks), file, marks)
 
     def _stacked(self, files: Mapping[str, str], grid: Grid, bands: Sequence[str | int] | None) -> Raster:
         names = tuple(files)
@@ -208,6 +213,13 @@ def _position(band: str | int, names: Sequence[str], scene: str) -> int:
     if band not in names:
         raise BandError(f"scene {scene} has no band {band!r}: choose one of {', '.join(names)}, or a position", band=band)
     return list(names).index(str(band))
+
+
+def _holds(dtype: str, mark: float | None) -> bool:
+    """Whether a pixel of a dtype can have a nodata value."""
+    if mark is None or np.dtype(dtype).kind not in "iu":
+        return mark is not None
+    return float(mark).is_integer() and np.iinfo(dtype).min <= mark <= np.iinfo(dtype).max
 
 
 def _covers(source: Grid, target: Grid) -> bool:

@@ -11,7 +11,7 @@ import shapely.geometry
 
 from pixelwise.catalog.facts import FACTS, grid_facts
 from pixelwise.catalog.parquet import from_folder, is_known
-from pixelwise.errors import CatalogError
+from pixelwise.errors import CatalogError, CRSError, GridError
 from pixelwise.raster.grid import Grid
 
 __all__ = ["is_stac", "items_of", "row_of"]
@@ -113,10 +113,8 @@ def row_of(item: Mapping[str, Any], bands: Sequence[str] | Mapping[str, str] | N
     row |= {"id": item["id"], "uri": uri, "datetime": properties.get("datetime") or properties.get("start_datetime")}
     if is_known(item.get("collection")):
         row["collection"] = item["collection"]
-    grids = [_grid(asset, properties) for asset in chosen.values()]
-    known = [grid for grid in grids if grid is not None]
-    if not single and len(known) == len(grids):
-        row |= grid_facts(min(known, key=lambda grid: abs(grid.transform.determinant))) | {"bands": tuple(chosen)}
+    if not single:
+        row |= _told_facts(chosen, properties)
     row |= _of_values(next(iter(chosen.values()))) if single else {"nodata": tuple(_nodata(a)[0] for a in chosen.values())}
     if is_known(item.get("geometry")):
         outline = item["geometry"]
@@ -153,8 +151,14 @@ def _bands_of(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _nodata(asset: Mapping[str, Any]) -> tuple[float | None, ...]:
     """Return the nodata value of each band of an asset, None where it tells none; text such as "nan" is a number, too."""
-    marks = [band.get("nodata", asset.get("nodata")) for band in _bands_of(asset)]
-    return tuple(float(mark) if is_known(mark) else None for mark in marks)
+    return tuple(_number(band.get("nodata", asset.get("nodata"))) for band in _bands_of(asset))
+
+
+def _number(mark: Any) -> float | None:
+    try:
+        return float(mark) if is_known(mark) else None
+    except ValueError:
+        return None
 
 
 def _of_values(asset: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,15 +168,34 @@ def _of_values(asset: Mapping[str, Any]) -> dict[str, Any]:
     return told | ({"bands": tuple(map(str, names))} if all(map(is_known, names)) and len(set(names)) == len(names) else {})
 
 
+def _told_facts(chosen: Mapping[str, Mapping[str, Any]], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a catalog says of the grid of assets; nothing if they do not tell it, or tell one that cannot be."""
+    try:
+        grids = [_grid(asset, properties) for asset in chosen.values()]
+        known = [grid for grid in grids if grid is not None]
+        if len(known) < len(grids):
+            return {}
+        return grid_facts(min(known, key=lambda grid: abs(grid.transform.determinant))) | {"bands": tuple(chosen)}
+    except (CRSError, GridError):
+        return {}
+
+
 def _grid(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> Grid | None:
     """Return the grid of an asset as the projection extension tells it, or None where it does not."""
     told: dict[str, Any] = {key: asset.get(key) if is_known(asset.get(key)) else properties.get(key) for key in _PROJECTION}
     crs = next((told[key] for key in ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson") if is_known(told[key])), None)
     shape, transform = told["proj:shape"], told["proj:transform"]
-    if crs is None or not is_known(shape) or not is_known(transform):
+    if crs is None or not is_known(shape) or not is_known(transform) or len(shape) != 2 or len(transform) < 6:
         return None
-    crs = int(crs) if isinstance(crs, int | float | np.number) else crs
+    crs = int(crs) if isinstance(crs, int | float | np.number) else _plain(crs)
     return Grid(crs, tuple(transform)[:6], *(int(size) for size in shape))
+
+
+def _plain(value: Any) -> Any:
+    """Return nested parts as JSON has them: a table holds arrays, and all keys of its other rows."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items() if is_known(part)}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple | np.ndarray) else value
 
 
 _PROJECTION = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson", "proj:shape", "proj:transform")

@@ -113,11 +113,12 @@ def item_of(scene: Scene, row: Mapping[str, Any]) -> pystac.Item:
         json.loads(json.dumps(told, default=_as_json), parse_constant=lambda _: None),
     )
     single = isinstance(scene.uri, str)
-    for key, uri in ({"data": scene.uri} if single else scene.uri).items():
-        item.add_asset(key, pystac.Asset(_whole(uri), media_type=_media_type(uri), roles=["data"]))
+    marks = scene.nodata or (None,)
+    for at, (key, uri) in enumerate(({"data": scene.uri} if single else scene.uri).items()):
+        told_of = _bands(row) if single else _mark([marks[at % len(marks)]])
+        item.add_asset(key, pystac.Asset(_whole(uri), media_type=_media_type(uri), roles=["data"], extra_fields=told_of))
     if single:
         asset, crs = item.assets["data"], crs_text(scene.grid.crs) or ""
-        asset.extra_fields |= _bands(row)
         projection = ProjectionExtension.ext(asset, add_if_missing=True)
         if crs.startswith("EPSG:"):
             projection.code = crs
@@ -136,10 +137,15 @@ def _bands(row: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"bands": [{"name": str(name)} for name in names]} if names else {}
     if dtype:
         found["data_type"] = str(dtype)
+    return found | _mark(nodata)
+
+
+def _mark(nodata: Any) -> dict[str, Any]:
+    """Return the nodata value of all bands, if they have one."""
     marks = {repr(mark): mark for mark in nodata}
-    if len(marks) == 1 and None not in marks.values():
-        found["nodata"] = "nan" if "nan" in marks else nodata[0]
-    return found
+    if len(marks) != 1 or None in marks.values():
+        return {}
+    return {"nodata": "nan" if "nan" in marks else nodata[0]}
 
 
 def _box(outline: Any) -> list[float]:

@@ -81,7 +81,7 @@ def transform_xy(xy: np.ndarray, source: CRS | None, target: CRS | None) -> np.n
     Raises
     ------
     CRSError
-        If only one of the two is known.
+        If only one of the two is known, or there is no way between them.
     """
     if source == target:
         return xy
@@ -91,7 +91,13 @@ def transform_xy(xy: np.ndarray, source: CRS | None, target: CRS | None) -> np.n
             "set the missing CRS (raster.rio.write_crs(...), or GeoDataFrame.set_crs(...))",
             crs=(source, target),
         )
-    mover = pyproj.Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
+    try:
+        mover = pyproj.Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        names = f"{crs_name(source)} to {crs_name(target)}"
+        raise CRSError(
+            f"there is no way from {names}, as for a local CRS: set the CRS that it is", crs=(source, target)
+        ) from error
     # pyproj takes an array of one coordinate for a scalar, of which numpy warns.
     x, y = xy.T.tolist() if len(xy) == 1 else xy.T
     return np.column_stack(mover.transform(x, y))

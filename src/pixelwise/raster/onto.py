@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +62,11 @@ def window_on(source: Grid, target: Grid) -> Window | None:
 
 
 def read_onto(
-    file: RasterFile, grid: Grid, resampling: Resampling = Resampling.nearest, bands: Sequence[int] | None = None
+    file: RasterFile,
+    grid: Grid,
+    resampling: Resampling = Resampling.nearest,
+    bands: Sequence[int] | None = None,
+    nodata: Sequence[float | None] | None = None,
 ) -> Raster:
     """Read the part of a file that a grid covers, onto that grid.
 
@@ -77,6 +82,8 @@ def read_onto(
         How pixels are found on another grid; all but nearest neighbours are exact to an eighth of a pixel.
     bands : sequence of int or None
         Positions from 0 of the bands to read; None reads all.
+    nodata : sequence of (float or None), or None
+        What marks missing pixels in each band of the file; None takes what it declares.
 
     Returns
     -------
@@ -91,12 +98,16 @@ def read_onto(
         If the file is damaged there.
     """
     window = window_on(file.grid, grid)
+    told = file.nodata if nodata is None else nodata
+    marks = tuple(told if bands is None else [told[at] for at in bands])
     if window is not None:
         part = file.read(None if file.grid.shape == grid.shape else window, bands)
-        return part.with_values(part.values, grid=grid)
+        return part.with_values(part.values, grid=grid, nodata=marks)
     if file.grid.crs is None or grid.crs is None:
         raise GridError(f"raster {file.path} has no CRS, so it cannot be aligned to another grid: set its CRS first")
-    return _nearest(file, grid, bands) if resampling is Resampling.nearest else _resampled(file, grid, resampling, bands)
+    if resampling is Resampling.nearest:
+        return _nearest(file, grid, bands, marks)
+    return _resampled(file, grid, resampling, bands, marks)
 
 
 def _positions(source: Grid, target: Grid, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,9 +123,8 @@ def _positions(source: Grid, target: Grid, rows: np.ndarray, cols: np.ndarray) -
     return (e * y if d == 0 else d * x + e * y) + f, (a * x if b == 0 else a * x + b * y) + c
 
 
-def _nearest(file: RasterFile, grid: Grid, bands: Sequence[int] | None) -> Raster:
+def _nearest(file: RasterFile, grid: Grid, bands: Sequence[int] | None, nodata: tuple[float | None, ...]) -> Raster:
     source, chosen = file.grid, range(file.n_bands) if bands is None else bands
-    nodata = tuple(file.nodata[at] for at in chosen)
     names = None if file.bands is None else tuple(file.bands[at] for at in chosen)
     values = np.empty((len(chosen), *grid.shape), file.dtype)
     for band, fill in zip(values, nodata, strict=True):
@@ -141,11 +151,13 @@ def _nearest(file: RasterFile, grid: Grid, bands: Sequence[int] | None) -> Raste
     return Raster(values, grid, names, nodata, mask if mask.any() else None)
 
 
-def _resampled(file: RasterFile, grid: Grid, resampling: Resampling, bands: Sequence[int] | None) -> Raster:
+def _resampled(
+    file: RasterFile, grid: Grid, resampling: Resampling, bands: Sequence[int] | None, nodata: tuple[float | None, ...]
+) -> Raster:
     window = source_window(file.grid, grid)
     if window is None:
-        return _nearest(file, grid, bands)
-    part = file.read(window, bands)
+        return _nearest(file, grid, bands, nodata)
+    part = replace(file.read(window, bands), nodata=nodata)
     source = {"src_transform": part.grid.transform, "src_crs": part.grid.crs}
     target = {"dst_transform": grid.transform, "dst_crs": grid.crs, "resampling": resampling}
     covered = np.zeros(grid.shape, "uint8")
