@@ -147,7 +147,7 @@ def write_sample(path: Any, X: PixelTable, y: Any = None) -> Path:
     Raises
     ------
     ArtifactError
-        If a feature has the name of another column.
+        If a feature has the name of another column, or the folder does not exist.
     DependencyMissingError
         If pyarrow is not installed.
 
@@ -168,6 +168,10 @@ def write_sample(path: Any, X: PixelTable, y: Any = None) -> Path:
     """
     parquet: Any = _parquet()
     file = Path(path)
+    if not isinstance(X, PixelTable):
+        raise TypeError(f"write_sample keeps a PixelTable, such as sample_pixels gives, and not a {type(X).__name__}")
+    if not file.parent.is_dir():
+        raise ArtifactError(f"sample {file} lies in a folder that does not exist: make it first")
     frame = X.to_geodataframe()
     more: dict[str, Any] = {"pixel": X.pixel}
     more |= {} if X.row_times is None else {"time": X.row_times}
