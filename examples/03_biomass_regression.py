@@ -63,5 +63,5 @@ known = ~np.isnan(mapped.values) & ~np.isnan(truth.values[0])
 left = (mapped.values - truth.values[0])[known]
 r2 = 1 - (left**2).sum() / ((truth.values[0][known] - truth.values[0][known].mean()) ** 2).sum()
 limits = tuple(np.percentile(truth.values, [1, 99]))
-save_maps(OUT / "03_biomass_regression.png", {"measured": truth, "predicted": mapped}, limits=limits)
+save_maps(OUT / "03_biomass_regression.png", {"B11, measured": truth, "B11, predicted": mapped}, limits=limits)
 print(f"R2 {r2:.3f}, RMSE {np.sqrt((left**2).mean()):.0f} on {known.sum()} pixels of a tile that was never trained on")

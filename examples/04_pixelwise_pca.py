@@ -33,6 +33,8 @@ preprocess = gz.Sequential([
 ])
 components = preprocess(hyperspectral_catalog[0].load())
 assert components.shape == (5, 768, 768)
-save_maps(OUT / "04_pixelwise_pca.png", {str(name): components.sel(band=name) for name in components.band.values[:3]})
+# Whitened components have a standard deviation of 1.
+shown = {str(name): components.sel(band=name) for name in components.band.values[:3]}
+save_maps(OUT / "04_pixelwise_pca.png", shown, limits=(-2.5, 2.5))
 kept = np.sum(pca.explained_variance_ratio_)
 print(f"{kept:.4f} of the variance of {len(names)} bands is in {components.shape[0]} components")

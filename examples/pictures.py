@@ -13,26 +13,40 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
+#: Colours that a reader expects of land cover; other classes take those of a colour map.
+LAND = {
+    "farm": "#e6c86e",
+    "forest": "#1f6b3a",
+    "meadow": "#9ccf6a",
+    "residential": "#c8433b",
+    "scrub": "#8a6d3b",
+    "water": "#2f78b7",
+    "wetland": "#7fb7be",
+    "bare": "#c9a26b",
+    "between": "#cfe08a",
+    "green": "#2c8a3d",
+}
+
 
 def save_maps(path: Path, maps: dict[str, Any], names: list[str] | None = None, limits: Any = None) -> None:
     """Save rasters of one band next to each other: classes by name, or values with a scale, between limits if given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(1, len(maps), figsize=(5 * len(maps), 5), layout="constrained", squeeze=False)
-    colors = plt.get_cmap("tab10" if len(names or []) <= 10 else "tab20")
+    others = plt.get_cmap("tab10" if len(names or []) <= 10 else "tab20").colors
+    colors = [LAND.get(name, others[at]) for at, name in enumerate(names or [])]
     for axis, (title, raster) in zip(axes[0], maps.items(), strict=True):
         values = np.squeeze(np.asarray(raster)).astype(float)
         nodata = getattr(raster, "rio", None) and raster.rio.nodata
         values = values if nodata is None or np.isnan(nodata) else np.where(values == nodata, np.nan, values)
         if names:
-            shown = ListedColormap(colors.colors[: len(names)])
-            axis.imshow(values, cmap=shown, vmin=-0.5, vmax=len(names) - 0.5, interpolation="none")
+            axis.imshow(values, cmap=ListedColormap(colors), vmin=-0.5, vmax=len(names) - 0.5, interpolation="none")
         else:
             low, high = limits or (None, None)
             figure.colorbar(axis.imshow(values, vmin=low, vmax=high, interpolation="none"), ax=axis, shrink=0.6)
         axis.set_title(title)
         axis.set_axis_off()
     if names:
-        handles = [Patch(color=colors(at), label=name) for at, name in enumerate(names)]
+        handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
         figure.legend(handles=handles, loc="outside lower center", ncol=4)
     figure.savefig(path, dpi=110)
     plt.close(figure)

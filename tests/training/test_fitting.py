@@ -178,6 +178,16 @@ def test_groups_and_weights_that_fit_does_not_take_are_refused_before_a_chip_is_
         )
 
 
+def test_pipelines_and_reports_that_are_none_are_refused_with_what_would_do(catalog, label) -> None:
+    tree = DecisionTreeClassifier()
+    with pytest.raises(TypeError, match=r"y_pipeline is a str, which cannot be called with a chip: give ReadLabel\("):
+        pw.fit_pixelwise(tree, None, "polygons.gpkg", catalog=catalog)
+    with pytest.raises(TypeError, match=r"X_pipeline is a StandardScaler, .* give an operator"):
+        pw.fit_pixelwise(tree, StandardScaler(), label, catalog=catalog)
+    with pytest.raises(TypeError, match=r"report=True is none: make one before"):
+        pw.fit_pixelwise(tree, None, label, catalog=catalog, report=True)
+
+
 def test_targets_of_one_byte_do_not_overflow(catalog, label) -> None:
     model = TransformedTargetRegressor(DecisionTreeRegressor(random_state=0), func=np.square, inverse_func=np.sqrt)
 

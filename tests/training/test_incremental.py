@@ -24,7 +24,14 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.svm import SVC
 
 import pixelwise as pw
-from pixelwise.errors import ArtifactError, LabelError, MemoryBudgetError, MissingDataError, PixelwiseWarning
+from pixelwise.errors import (
+    ArtifactError,
+    LabelError,
+    MemoryBudgetError,
+    MissingDataError,
+    MissingDataWarning,
+    PixelwiseWarning,
+)
 
 GRID = pw.GridSampler((32, 32))
 NDVI = pw.indices.NDVI(red="B04", nir="B08")
@@ -112,6 +119,18 @@ def test_the_report_counts_a_pixel_once_for_all_epochs(catalog, label, populatio
     record(catalog, label, epochs=3, report=report)
     assert report.totals()["kept"] == len(population())
     assert report.classes["kept"].sum() == len(population())
+
+
+def test_a_fill_that_nobody_declared_is_spoken_of_once(tmp_path, write) -> None:
+    for name in ("a", "b"):
+        values = np.random.default_rng(0).integers(1, 100, (2, 40, 40)).astype("uint8")
+        values[:, :, :4] = 0
+        write(values, f"{name}.tif")
+    asked = {"catalog": pw.open_catalog(tmp_path), "chunk_size": 400, "random_state": 0}
+    with pytest.warns(MissingDataWarning, match=r"are 0 in every band, which looks like nodata .* as nan_policy") as told:
+        pw.fit_pixelwise_incremental(IncrementalPCA(2), None, **asked)
+    assert len(told) == 1
+    pw.fit_pixelwise_incremental(IncrementalPCA(2), None, nan_policy=pw.NanPolicy(sentinels=0), **asked)
 
 
 def test_a_linear_model_learns_and_knows_the_bands(catalog, label) -> None:
@@ -309,6 +328,17 @@ def test_a_checkpoint_of_another_run_or_of_something_else_is_refused(catalog, la
 
 
 # ---------------------------------------------------------------------- what goes wrong
+
+
+def test_a_checkpoint_that_has_gone_further_is_refused_and_one_that_has_not_goes_on(catalog, label, tmp_path) -> None:
+    def train(epochs: int, **more):
+        asked = {"catalog": catalog, "classes": [1, 2], "chunk_size": 500, "epochs": epochs, "random_state": 0}
+        return pw.fit_pixelwise_incremental(SGDClassifier(random_state=0), None, label, **asked, **more)
+
+    train(2, checkpoint=tmp_path / "state")
+    with pytest.raises(ArtifactError, match="has gone beyond epochs=1: ask for 2 or more"):
+        train(1, checkpoint=tmp_path / "state")
+    assert np.array_equal(train(3, checkpoint=tmp_path / "state").coef_, train(3).coef_)
 
 
 def test_an_estimator_that_learns_at_once_only_is_refused_with_those_that_do_not(catalog, label) -> None:

@@ -17,7 +17,7 @@ from pixelwise.errors import ArtifactError, LabelError
 from pixelwise.raster.dates import TimeAxis
 from pixelwise.raster.io import parse_memory
 from pixelwise.table.layout import Layout
-from pixelwise.table.missing import NanPolicy
+from pixelwise.table.missing import NanPolicy, report_suspected_fill
 from pixelwise.training.checkpoint import read_checkpoint, write_checkpoint
 from pixelwise.training.chips import ChipReader, ChipRows
 from pixelwise.training.drawing import Source, check_count, refuse_nothing, warn_of_errors
@@ -27,6 +27,7 @@ from pixelwise.training.reading import Chips, read_chips, seed_of
 from pixelwise.training.report import TrainingReport
 from pixelwise.training.rows import Rows
 from pixelwise.training.tables import TableMaker, labels_as
+from pixelwise.warned import gather_warnings
 
 __all__ = ["fit_pixelwise_incremental"]
 
@@ -112,7 +113,12 @@ def fit_pixelwise_incremental(
     LabelError
         If `classes` are missing, or a label is none of them.
     ArtifactError
-        If the checkpoint is of another run: of other files, pipelines or arguments.
+        If the checkpoint is of another run: of other files, pipelines or arguments, or of more epochs.
+
+    Warns
+    -----
+    MissingDataWarning
+        If many pixels of a chunk look like a fill that no file declares.
 
     See Also
     --------
@@ -195,7 +201,7 @@ class _Run:
         self._unsaved = 0
         self._report.start(len(source.catalog))
         if saved is not None:
-            self._restore(saved, arrays)
+            self._restore(saved, arrays, epochs)
         for epoch in range(self._state["epoch"], epochs):
             self._epoch(chips, epoch, seed)
         self._report.finish_all(source.catalog)
@@ -240,6 +246,10 @@ class _Run:
         return Rows(rows.values, rows.scene, rows.pixel, None, y, None, rows.weight)
 
     def _learn(self, chunk: Rows) -> None:
+        if self._state["epoch"] == 0:
+            with gather_warnings() as suspected:
+                report_suspected_fill(chunk.values.T, "as nan_policy")
+            self._report.warned.add(f"a chunk of {len(chunk)} pixels", suspected)
         self.fitting.go_on(self._maker.table(chunk), chunk.y, classes=self.classes, sample_weight=chunk.weight)
         self._unsaved += 1
 
@@ -275,11 +285,16 @@ class _Run:
         write_checkpoint(self.path, {**self._state, **state}, {} if rows is None else rows.arrays())
         self._unsaved = 0
 
-    def _restore(self, saved: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    def _restore(self, saved: dict[str, Any], arrays: dict[str, np.ndarray], epochs: int) -> None:
         if saved["run"] != self._state["run"]:
             raise ArtifactError(
                 f"checkpoint {self.path} is of another run: give the same estimator, catalog, sampler and arguments, "
                 "or another path"
+            )
+        begun = saved["epoch"] + bool(saved["position"])
+        if begun > epochs:
+            raise ArtifactError(
+                f"checkpoint {self.path} has gone beyond epochs={epochs}: ask for {begun} or more, or remove it to start anew"
             )
         self._state.update(epoch=saved["epoch"], position=saved["position"])
         self.fitting.estimator = saved["estimator"]

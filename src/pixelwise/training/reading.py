@@ -76,7 +76,7 @@ class Chips:
         ----------
         catalog : GeoCatalog
             Scenes.
-        sampler : sampler, sequence of GeoSlice, or None
+        sampler : sampler or None
             None cuts scenes into chips of 256 x 256 pixels.
         seed : int
             For a sampler without a ``random_state`` of its own.
