@@ -74,11 +74,14 @@ def winter(sentinel: dict[str, Path]) -> xr.DataArray:
     return pw.open_raster({band: sentinel[band] for band in ("B02", "B04", "B08")})[:, :301, :407]
 
 
+@pytest.mark.parametrize("padding", [None, "reflect"])
 @pytest.mark.parametrize("edge", ["cut", "shift"])
 @pytest.mark.parametrize("chip", [(64, 64), (50, 77), (301, 31)])
-def test_operators_that_look_round_give_the_whole_rasters_result(winter: xr.DataArray, chip: Any, edge: str) -> None:
+def test_operators_that_look_round_give_the_whole_rasters_result(
+    winter: xr.DataArray, chip: Any, edge: str, padding: str | None
+) -> None:
     pipeline = pw.Sequential([Blur(), pw.sar.LeeSpeckle(window=5)])
-    infer = pw.ApplyToChips(Grids(chip, edge=edge), pipeline)
+    infer = pw.ApplyToChips(Grids(chip, edge=edge), pipeline, padding=padding)
     np.testing.assert_array_equal(infer(winter.astype("float64")).values, pipeline(winter.astype("float64")).values)
 
 

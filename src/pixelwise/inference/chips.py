@@ -17,7 +17,7 @@ from pixelwise.errors import GridError, PixelwiseWarning
 from pixelwise.inference.context import known_halo
 from pixelwise.inference.models import as_raster_model, method_of
 from pixelwise.inference.outputs import refuse_sources
-from pixelwise.inference.padding import padded
+from pixelwise.inference.padding import check_padding, padded
 from pixelwise.inference.reading import ChipReader, in_order
 from pixelwise.inference.scene_source import SceneSource, source_of
 from pixelwise.operators.base import Operator
@@ -57,7 +57,7 @@ class ApplyToChips(Operator):
         How overlapping chips are put together; None averages.
     padding : {"reflect", "symmetric", "edge", "nodata"} or None, default=None
         How chips that were cut at the edge are filled up to the full size, for models that need it: a mode of ``numpy.pad``, or
-        missing data. What is predicted there is thrown away.
+        missing data. What is predicted there is thrown away. Models whose halo is known get none of it.
 
     Raises
     ------
@@ -206,6 +206,9 @@ class _Run:
         stitch = job.stitcher if job.stitcher is not None else Stitch()
         if not isinstance(stitch, Stitch):
             raise TypeError(f"stitcher={stitch!r} is no Stitch: write it as Stitch('average')")
+        padding = check_padding(job.padding)
+        # A model whose halo is known sees the edge of the raster as it does in the whole raster.
+        self._padding = padding if halo is None else None
         self._stitcher = ChipStitcher(stitch, self.grid, self.windows, self._chip, self.step)
 
     def _cache(self) -> int:
@@ -245,7 +248,7 @@ class _Run:
 
     def _made(self, chip: Raster, window: Window) -> Raster:
         """Apply the model to a chip, and cut off what is not wanted."""
-        given = chip if self._job.padding is None else padded(chip, self._chip, self._job.padding)
+        given = chip if self._padding is None else padded(chip, self._chip, self._padding)
         made = self._call(given if self._plain else self._carried(given))
         made = made[None] if isinstance(made, np.ndarray) and made.ndim == 2 else made
         found = unwrap(made)

@@ -10,9 +10,31 @@ import numpy as np
 from pixelwise.errors import GridError
 from pixelwise.raster.carriers import Raster
 
-__all__ = ["padded"]
+__all__ = ["check_padding", "padded"]
 
 _MODES = ("reflect", "symmetric", "edge", "nodata")
+
+
+def check_padding(mode: str | None) -> str | None:
+    """Return a mode that chips are filled up by, or None for none.
+
+    Parameters
+    ----------
+    mode : str or None
+        As for `ApplyToChips`.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    GridError
+        If the mode is not known.
+    """
+    if mode is not None and mode not in _MODES:
+        raise GridError(f"padding={mode!r} is not known: choose one of {', '.join(_MODES)}")
+    return mode
 
 
 def padded(chip: Raster, size: tuple[int, int], mode: str) -> Raster:
@@ -34,7 +56,7 @@ def padded(chip: Raster, size: tuple[int, int], mode: str) -> Raster:
     Raises
     ------
     GridError
-        If the mode is not known, or there is no nodata value to fill up with.
+        If there is no nodata value to fill up with.
 
     Examples
     --------
@@ -43,8 +65,6 @@ def padded(chip: Raster, size: tuple[int, int], mode: str) -> Raster:
     >>> padded(pw.unwrap(np.array([[[1, 2, 3]]])), (1, 5), "reflect").values
     array([[[1, 2, 3, 2, 1]]])
     """
-    if mode not in _MODES:
-        raise GridError(f"padding={mode!r} is not known: choose one of {', '.join(_MODES)}")
     height, width = chip.grid.shape
     more = max(0, size[0] - height), max(0, size[1] - width)
     if not any(more):
