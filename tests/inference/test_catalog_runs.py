@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -425,3 +427,49 @@ def test_a_mosaic_of_nothing_or_of_several_files_a_scene_is_an_error(catalog: An
     frame = catalog.frame.assign(uri=[{"B02": uri} for uri in catalog.frame["uri"]])
     with pytest.raises(CatalogError, match="has several files"):
         pw.GeoCatalog(frame).to_mosaic(tmp_path / "a.vrt")
+
+
+def test_a_scene_that_kills_its_worker_is_named_and_the_others_are_done(catalog: Any, model: Any, tmp_path: Path) -> None:
+    def die(raster: xr.DataArray) -> None:
+        """End the process, as the system does when memory is short."""
+        if raster.attrs["tile"] == "33UUC":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run = pw.CatalogPipeline(
+        catalog, pw.Sequential([pw.core.Tap(die), model, to(tmp_path)]), n_workers=2, on_error="skip", progress=True
+    )
+    with pytest.warns(PixelwiseWarning, match="1 of 6 scenes failed, such as S2_2_20170212: TerminatedWorkerError: .*memory"):
+        assert len(run.run()) == 5
+    assert run.status().query("state == 'failed'")["scene"].tolist() == ["S2_2_20170212"]
+    run = pw.CatalogPipeline(catalog, pw.Sequential([pw.core.Tap(die), model, to(tmp_path)]), n_workers=2)
+    with pytest.raises(CatalogError, match="scene S2_2_20170212 failed with TerminatedWorkerError"):
+        run.run()
+
+
+def test_two_runs_do_not_use_a_journal_at_a_time(catalog: Any, model: Any, tmp_path: Path) -> None:
+    pipeline = pw.Sequential([model, to(tmp_path)])
+
+    def other(raster: xr.DataArray) -> None:
+        """Begin another run in the middle of one."""
+        pw.CatalogPipeline(catalog, pipeline).status()
+        with pytest.raises(CatalogError, match=r"journal .* is used by another run; wait for its end, or give each .*journal="):
+            pw.CatalogPipeline(catalog, pipeline).run()
+
+    pw.CatalogPipeline(catalog.take([0, 1]), pw.Sequential([pw.core.Tap(other), model, to(tmp_path)])).run()
+    assert len(pw.CatalogPipeline(catalog, pipeline).run()) == 6
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_journal_of_something_else_or_that_is_broken_is_told(catalog: Any, model: Any, tmp_path: Path) -> None:
+    run = pw.CatalogPipeline(catalog.take([0]), pw.Sequential([model, to(tmp_path)]))
+    run.run()
+    whole = run.journal.read_bytes()
+    run.journal.write_bytes(whole[:4096] + b"\xff" * 200 + whole[4296:])
+    for task in (run.run, run.status):
+        with pytest.raises(CatalogError, match="cannot be used: database disk image is malformed; name another file"):
+            task()
+    run.journal.unlink()
+    with contextlib.closing(sqlite3.connect(run.journal)) as base:
+        base.execute("CREATE TABLE scenes (name TEXT)")
+    with pytest.raises(CatalogError, match="cannot be used: no such column: size; name another file"):
+        run.run()

@@ -22,9 +22,9 @@ from pixelwise.errors import CatalogError, PixelwiseWarning
 from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
-from pixelwise.inference.journal import Entry, Journal
+from pixelwise.inference.journal import Entry, Journal, only_run
 from pixelwise.inference.models import as_raster_model, method_of
-from pixelwise.inference.scene_work import SceneTask, work_on
+from pixelwise.inference.scene_work import SceneTask, work_on_all
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
 from pixelwise.raster.cog import check_compress
@@ -147,14 +147,14 @@ class CatalogPipeline:
         check_compress(self._writer.compress)
         scenes, paths = list(self.catalog), self._paths()
         _make_folders([*paths, self.journal])
-        clear_staged([*paths, self.journal])
-        for path in paths:
-            check_destination(path)
         mark = fingerprint((self._model, self._writer))
         entries = [
             Entry(str(path), scene.id, mark, scene_fingerprint(scene)) for scene, path in zip(scenes, paths, strict=True)
         ]
-        with Journal(self.journal) as journal:
+        with only_run(self.journal), Journal(self.journal) as journal:
+            clear_staged([*paths, self.journal])
+            for path in paths:
+                check_destination(path)
             todo = [number for number, entry in enumerate(entries) if not (self.resume and journal.is_done(entry))]
             failed = self._work([(scenes[number], entries[number]) for number in todo], journal) if todo else {}
         if failed:
@@ -213,9 +213,8 @@ class CatalogPipeline:
             # Threads each put back the limit that another one has set.
             stack.enter_context(gdal_cache(None))
             alone = joblib.effective_n_jobs(self.n_workers) == 1
-            tasks = (SceneTask(scene, entry, str(dump), self.memory, tries, alone, here) for scene, entry in todo)
-            parallel = joblib.Parallel(n_jobs=self.n_workers, return_as="generator_unordered", batch_size=1)
-            done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
+            tasks = [SceneTask(scene, entry, str(dump), self.memory, tries, alone, here) for scene, entry in todo]
+            done = stack.enter_context(contextlib.closing(work_on_all(tasks, self.n_workers)))
             for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):
                 journal.note(entry)
                 gathered.add(f"scene {entry.scene}", entry.warned)
