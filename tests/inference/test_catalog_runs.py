@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -366,10 +367,11 @@ def test_a_scene_is_not_overwritten(catalog: Any, model: Any, folder: Path) -> N
         ({"pipeline": pw.WriteCOG("https://a.org/{id}.tif")}, RasterWriteError, "cannot be written over its network: name a"),
         ({"pipeline": pw.WriteCOG("{id.tif")}, CatalogError, r"cannot be read \(.*\): put names in braces"),
         ({"pipeline": pw.WriteCOG(None)}, TypeError, "path_template=None is no path"),
+        ({"pipeline": "model.pixelwise"}, CatalogError, "'model.pixelwise' is no step .*: pass a model"),
         ({"n_workers": 0}, CatalogError, "n_workers=0 is no number of workers: pass 1 or more, or -1"),
         ({"n_workers": "2"}, CatalogError, "n_workers='2' is no number of workers"),
     ],
-    ids=["on_error", "catalog", "memory", "order", "remote", "braces", "no path", "no workers", "text"],
+    ids=["on_error", "catalog", "memory", "order", "remote", "braces", "no path", "a path", "no workers", "text"],
 )
 def test_arguments_are_looked_at_first(
     catalog: Any, tmp_path: Path, change: dict[str, Any], error: type[Exception], says: str
@@ -473,3 +475,15 @@ def test_a_journal_of_something_else_or_that_is_broken_is_told(catalog: Any, mod
         base.execute("CREATE TABLE scenes (name TEXT)")
     with pytest.raises(CatalogError, match="cannot be used: no such column: size; name another file"):
         run.run()
+
+
+def test_a_model_of_scikit_learn_is_applied_as_predict_raster_does(catalog: Any, model: Any, tmp_path: Path) -> None:
+    made = pw.CatalogPipeline(catalog.take([0]), pw.Sequential([model.estimator, to(tmp_path / "a")])).run()[0]
+    alone = pw.predict_raster(model.estimator, catalog[0], tmp_path / "alone.tif")
+    np.testing.assert_array_equal(made.load(), pw.open_raster(alone))
+
+
+def test_what_cannot_be_sent_to_workers_is_told(catalog: Any, tmp_path: Path) -> None:
+    lock = threading.Lock()
+    with pytest.raises(CatalogError, match=r"cannot be sent to workers \(cannot pickle '_thread.lock' object\): leave out"):
+        pw.CatalogPipeline(catalog, pw.Sequential([pw.core.Tap(lambda _: lock), to(tmp_path)])).run()

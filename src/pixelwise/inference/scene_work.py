@@ -28,7 +28,7 @@ from pixelwise.raster.uploads import size_of
 from pixelwise.raster.write import write_raster
 from pixelwise.warned import gather_warnings
 
-__all__ = ["SceneTask", "work_on", "work_on_all"]
+__all__ = ["SceneTask", "lost", "work_on", "work_on_all"]
 
 #: Seconds before a scene is tried again, which double with each time.
 _PAUSE = 0.5
@@ -161,7 +161,24 @@ def _by_itself(task: SceneTask, workers: int) -> Entry:
     try:
         [entry] = joblib.Parallel(n_jobs=workers)([joblib.delayed(work_on)(task)])
     except BrokenProcessPool as error:
-        told = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
-        return replace(task.entry, reason=f"{type(error).__name__}: {told}")
+        return lost(task, error)
     done: Entry = entry
     return done
+
+
+def lost(task: SceneTask, error: BaseException) -> Entry:
+    """Return what is noted of a scene whose worker could not tell what became of it.
+
+    Parameters
+    ----------
+    task : SceneTask
+        Which.
+    error : BaseException
+        Of the backend.
+
+    Returns
+    -------
+    Entry
+    """
+    told = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
+    return replace(task.entry, reason=f"{type(error).__name__}: {told}")
