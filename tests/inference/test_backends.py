@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import joblib
 import numpy as np
 import pytest
+from dask.distributed import Client, LocalCluster
 from sklearn.linear_model import LogisticRegression
 
 import pixelwise as pw
-from pixelwise.errors import CatalogError, DependencyMissingError
+from pixelwise.errors import CatalogError, DependencyMissingError, PixelwiseWarning
 from pixelwise.inference.backends import backend_named
 
 
@@ -55,6 +59,26 @@ def test_a_run_says_so_before_it_has_done_anything(scene: Path, tmp_path: Path) 
     with pytest.raises(CatalogError, match="choose loky"):
         pw.CatalogPipeline(pw.open_catalog(scene), pipeline, backend="spark2").run()
     assert not list((tmp_path / "out").glob("*.tif"))
+
+
+def test_a_scene_that_kills_a_worker_of_dask_fails_and_is_not_waited_for(scene: Path, tmp_path: Path) -> None:
+    def die(raster: Any) -> None:
+        """End the process, as the system does when memory is short."""
+        if raster.attrs["id"] == "b":
+            os._exit(1)
+
+    catalog = pw.open_catalog([scene] * 4, progress=False).assign(id=list("abcd"))
+    pipeline = pw.Sequential([pw.core.Tap(die), pw.WriteCOG(f"{tmp_path}/{{id}}.tif")])
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster),
+        pytest.warns(PixelwiseWarning, match="of 4 scenes failed, such as .: KilledWorker: "),
+    ):
+        maps = pw.CatalogPipeline(catalog, pipeline, n_workers=2, backend="dask", on_error="skip").run()
+    # What else the worker was given goes with it.
+    assert "b" in maps.unreadable
+    assert len(maps) + len(maps.unreadable) == 4
 
 
 @pytest.fixture

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -365,10 +368,11 @@ def test_a_scene_is_not_overwritten(catalog: Any, model: Any, folder: Path) -> N
         ({"pipeline": pw.WriteCOG("https://a.org/{id}.tif")}, RasterWriteError, "cannot be written over its network: name a"),
         ({"pipeline": pw.WriteCOG("{id.tif")}, CatalogError, r"cannot be read \(.*\): put names in braces"),
         ({"pipeline": pw.WriteCOG(None)}, TypeError, "path_template=None is no path"),
+        ({"pipeline": "model.pixelwise"}, CatalogError, "'model.pixelwise' is no step .*: pass a model"),
         ({"n_workers": 0}, CatalogError, "n_workers=0 is no number of workers: pass 1 or more, or -1"),
         ({"n_workers": "2"}, CatalogError, "n_workers='2' is no number of workers"),
     ],
-    ids=["on_error", "catalog", "memory", "order", "remote", "braces", "no path", "no workers", "text"],
+    ids=["on_error", "catalog", "memory", "order", "remote", "braces", "no path", "a path", "no workers", "text"],
 )
 def test_arguments_are_looked_at_first(
     catalog: Any, tmp_path: Path, change: dict[str, Any], error: type[Exception], says: str
@@ -467,3 +471,61 @@ def test_scenes_of_one_id_are_told_to_have_others(
 ) -> None:
     with pytest.raises(CatalogError, match=r"would both be written to .*: assign them ids of their own"):
         pw.CatalogPipeline(catalog.take([0, 0]), pw.Sequential([model, to(tmp_path, "{id}.tif")])).run()
+
+
+def test_a_scene_that_kills_its_worker_is_named_and_the_others_are_done(catalog: Any, model: Any, tmp_path: Path) -> None:
+    def die(raster: xr.DataArray) -> None:
+        """End the process, as the system does when memory is short."""
+        if raster.attrs["tile"] == "33UUC":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run = pw.CatalogPipeline(
+        catalog, pw.Sequential([pw.core.Tap(die), model, to(tmp_path)]), n_workers=2, on_error="skip", progress=True
+    )
+    with pytest.warns(PixelwiseWarning, match="1 of 6 scenes failed, such as S2_2_20170212: TerminatedWorkerError: .*memory"):
+        assert len(run.run()) == 5
+    assert run.status().query("state == 'failed'")["scene"].tolist() == ["S2_2_20170212"]
+    run = pw.CatalogPipeline(catalog, pw.Sequential([pw.core.Tap(die), model, to(tmp_path)]), n_workers=2)
+    with pytest.raises(CatalogError, match="scene S2_2_20170212 failed with TerminatedWorkerError"):
+        run.run()
+
+
+def test_two_runs_do_not_use_a_journal_at_a_time(catalog: Any, model: Any, tmp_path: Path) -> None:
+    pipeline = pw.Sequential([model, to(tmp_path)])
+
+    def other(raster: xr.DataArray) -> None:
+        """Begin another run in the middle of one."""
+        pw.CatalogPipeline(catalog, pipeline).status()
+        with pytest.raises(CatalogError, match=r"journal .* is used by another run; wait for its end, or give each .*journal="):
+            pw.CatalogPipeline(catalog, pipeline).run()
+
+    pw.CatalogPipeline(catalog.take([0, 1]), pw.Sequential([pw.core.Tap(other), model, to(tmp_path)])).run()
+    assert len(pw.CatalogPipeline(catalog, pipeline).run()) == 6
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_journal_of_something_else_or_that_is_broken_is_told(catalog: Any, model: Any, tmp_path: Path) -> None:
+    run = pw.CatalogPipeline(catalog.take([0]), pw.Sequential([model, to(tmp_path)]))
+    run.run()
+    whole = run.journal.read_bytes()
+    run.journal.write_bytes(whole[:4096] + b"\xff" * 200 + whole[4296:])
+    for task in (run.run, run.status):
+        with pytest.raises(CatalogError, match="cannot be used: database disk image is malformed; name another file"):
+            task()
+    run.journal.unlink()
+    with contextlib.closing(sqlite3.connect(run.journal)) as base:
+        base.execute("CREATE TABLE scenes (name TEXT)")
+    with pytest.raises(CatalogError, match="cannot be used: no such column: size; name another file"):
+        run.run()
+
+
+def test_a_model_of_scikit_learn_is_applied_as_predict_raster_does(catalog: Any, model: Any, tmp_path: Path) -> None:
+    made = pw.CatalogPipeline(catalog.take([0]), pw.Sequential([model.estimator, to(tmp_path / "a")])).run()[0]
+    alone = pw.predict_raster(model.estimator, catalog[0], tmp_path / "alone.tif")
+    np.testing.assert_array_equal(made.load(), pw.open_raster(alone))
+
+
+def test_what_cannot_be_sent_to_workers_is_told(catalog: Any, tmp_path: Path) -> None:
+    lock = threading.Lock()
+    with pytest.raises(CatalogError, match=r"cannot be sent to workers \(cannot pickle '_thread.lock' object\): leave out"):
+        pw.CatalogPipeline(catalog, pw.Sequential([pw.core.Tap(lambda _: lock), to(tmp_path)])).run()

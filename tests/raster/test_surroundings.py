@@ -7,6 +7,7 @@ from pathlib import Path
 import joblib
 import pytest
 import rasterio
+from rasterio.session import AWSSession
 
 from pixelwise.raster.surroundings import Surroundings
 
@@ -26,6 +27,15 @@ def test_workers_are_where_their_work_comes_from(tmp_path: Path, monkeypatch: py
             assert folder == tmp_path
             assert folder not in began
             assert options["GDAL_HTTP_TIMEOUT"] == "7"
+
+
+def test_keys_of_a_session_go_along() -> None:
+    with rasterio.Env(AWSSession(aws_access_key_id="key", aws_secret_access_key="secret")):
+        here = Surroundings.now()
+    with rasterio.Env(GDAL_HTTP_TIMEOUT="7"):
+        with here.entered():
+            assert rasterio.env.getenv()["AWS_SECRET_ACCESS_KEY"] == "secret"
+        assert "AWS_SECRET_ACCESS_KEY" not in rasterio.env.getenv()
 
 
 def test_a_folder_that_another_machine_has_not_is_left_alone(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import joblib
@@ -16,13 +17,16 @@ __all__ = ["backend_named"]
 
 
 @contextlib.contextmanager
-def backend_named(name: str | None) -> Iterator[None]:
+def backend_named(name: str | None, lost: Callable[..., Any] | None = None) -> Iterator[None]:
     """Let joblib work on a backend inside the block.
 
     Parameters
     ----------
     name : str or None
         "loky", "threading", "dask", "ray", or one that was registered; None takes that of ``joblib.parallel_config``.
+    lost : callable or None, default=None
+        What stands for the result of a task that dask could not do, as where its worker has died: a function of the task's
+        arguments and the error.
 
     Yields
     ------
@@ -50,12 +54,41 @@ def backend_named(name: str | None) -> Iterator[None]:
         chosen = contextlib.nullcontext() if name is None else joblib.parallel_config(backend=name)
     except (ImportError, ValueError) as error:
         raise _explained(name, error) from error
-    with chosen:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(chosen)
         backend, _ = get_active_backend()
         if not (backend.supports_return_generator or type(backend).__name__ == "SequentialBackend"):
             kind = type(backend).__name__
             raise CatalogError(f"{kind} gives results when all is done: choose backend='loky', 'threading', 'dask' or 'ray'")
+        if lost is not None and type(backend).__name__ == "DaskDistributedBackend":
+            stack.enter_context(_errors_told(backend, lost))
         yield
+
+
+@contextlib.contextmanager
+def _errors_told(backend: Any, lost: Callable[..., Any]) -> Iterator[None]:
+    """Let joblib hear of errors of dask itself, such as of workers that have died: else it waits for their tasks for ever."""
+    name = "submit" if hasattr(backend, "submit") else "apply_async"
+    send = getattr(backend, name)
+
+    def sent(batch: Any, callback: Any = None) -> Future[Any]:
+        """Send tasks; joblib's backend calls back where there is no error, and this where there is one."""
+
+        def tell(done: Future[Any]) -> None:
+            """Hand over what stands for the results."""
+            error = done.exception()
+            if error is not None:
+                callback([lost(*args, error) for _, args, _ in batch.items])
+
+        future: Future[Any] = send(batch, callback)
+        future.add_done_callback(tell)
+        return future
+
+    setattr(backend, name, sent)
+    try:
+        yield
+    finally:
+        delattr(backend, name)
 
 
 def _register_ray() -> None:

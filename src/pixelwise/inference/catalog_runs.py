@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,9 @@ from pixelwise.errors import CatalogError, PixelwiseWarning
 from pixelwise.inference.backends import backend_named
 from pixelwise.inference.chips import ApplyToChips
 from pixelwise.inference.context import known_halo
-from pixelwise.inference.journal import Entry, Journal
+from pixelwise.inference.journal import Entry, Journal, only_run
 from pixelwise.inference.models import as_raster_model, method_of, taking_rasters
-from pixelwise.inference.scene_work import SceneTask, work_on
+from pixelwise.inference.scene_work import SceneTask, lost, work_on_all
 from pixelwise.inference.write_cog import WriteCOG
 from pixelwise.operators.core import Sequential
 from pixelwise.raster.cog import check_compress
@@ -146,21 +147,21 @@ class CatalogPipeline:
         PixelwiseWarning
             If scenes failed.
         """
-        _check_model(self._model)
+        model = _ready(self._model)
         # Else each scene would fail with it.
         check_compress(self._writer.compress)
         scenes, paths = list(self.catalog), self._paths()
         _make_folders([*paths, self.journal])
-        clear_staged([*paths, self.journal])
-        for path in paths:
-            check_destination(path)
-        mark = fingerprint((self._model, self._writer))
+        mark = _mark(model, self._writer)
         entries = [
             Entry(str(path), scene.id, mark, scene_fingerprint(scene)) for scene, path in zip(scenes, paths, strict=True)
         ]
-        with Journal(self.journal) as journal:
+        with only_run(self.journal), Journal(self.journal) as journal:
+            clear_staged([*paths, self.journal])
+            for path in paths:
+                check_destination(path)
             todo = [number for number, entry in enumerate(entries) if not (self.resume and journal.is_done(entry))]
-            failed = self._work([(scenes[number], entries[number]) for number in todo], journal) if todo else {}
+            failed = self._work(model, [(scenes[number], entries[number]) for number in todo], journal) if todo else {}
         if failed:
             first = next(entry for entry in entries if entry.path in failed)
             name, reason = first.scene, failed[first.path]
@@ -204,7 +205,7 @@ class CatalogPipeline:
             found[path] = scene.id
         return list(found)
 
-    def _work(self, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
+    def _work(self, model: Any, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
         """Do scenes, and return the maps that failed with the reason."""
         failed: dict[str, str] = {}
         gathered = Gathered()
@@ -213,14 +214,13 @@ class CatalogPipeline:
         with contextlib.ExitStack() as stack:
             dump = stack.enter_context(staged(self.journal)) / "pipeline"
             # By value, so that functions of a script go along.
-            joblib.dump(joblib.wrap_non_picklable_objects((self._model, self._writer), keep_wrapper=False), dump)
-            stack.enter_context(backend_named(self.backend))
+            joblib.dump(joblib.wrap_non_picklable_objects((model, self._writer), keep_wrapper=False), dump)
+            stack.enter_context(backend_named(self.backend, lost))
             # Threads each put back the limit that another one has set.
             stack.enter_context(gdal_cache(None))
             alone = joblib.effective_n_jobs(self.n_workers) == 1
-            tasks = (SceneTask(scene, entry, str(dump), self.memory, tries, alone, here) for scene, entry in todo)
-            parallel = joblib.Parallel(n_jobs=self.n_workers, return_as="generator_unordered", batch_size=1)
-            done = stack.enter_context(contextlib.closing(parallel(joblib.delayed(work_on)(task) for task in tasks)))
+            tasks = [SceneTask(scene, entry, str(dump), self.memory, tries, alone, here) for scene, entry in todo]
+            done = stack.enter_context(contextlib.closing(work_on_all(tasks, self.n_workers)))
             for entry in tqdm(done, total=len(todo), unit="scene", disable=not self.progress):
                 journal.note(entry)
                 gathered.add(f"scene {entry.scene}", entry.warned)
@@ -276,13 +276,24 @@ def _split(pipeline: Any) -> tuple[Any, WriteCOG]:
 def _flat(pipeline: Any) -> list[Any]:
     if isinstance(pipeline, Sequential):
         return [inner for _, step in pipeline.steps for inner in _flat(step)]
+    if isinstance(pipeline, str | os.PathLike) and pipeline != "passthrough":
+        raise CatalogError(f"{os.fspath(pipeline)!r} is no step of a pipeline: pass a model, such as load_artifact(path)")
     return [] if pipeline is None or isinstance(pipeline, str) else [pipeline]
 
 
-def _check_model(model: Any) -> None:
-    """Raise an error before any work if a model is not fitted, or cannot be applied."""
-    if model is not None and not isinstance(model, ApplyToChips):
-        as_raster_model(model, method_of(model))
+def _ready(model: Any) -> Any:
+    """Return a model that takes rasters; an error comes before any work if it is not fitted, or cannot be applied."""
+    if model is None or isinstance(model, ApplyToChips):
+        return model
+    return as_raster_model(model, method_of(model))
+
+
+def _mark(model: Any, writer: WriteCOG) -> str:
+    try:
+        return fingerprint((model, writer))
+    except (pickle.PicklingError, TypeError) as error:
+        remedy = "leave out what is open or running, such as files, locks and generators"
+        raise CatalogError(f"the pipeline cannot be sent to workers ({error}): {remedy}") from error
 
 
 def _make_folders(paths: Sequence[Path]) -> None:

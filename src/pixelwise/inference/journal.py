@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,7 +15,7 @@ import pandas as pd
 from pixelwise.errors import CatalogError, PixelwiseWarning
 from pixelwise.raster.uploads import size_of
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["Entry", "Journal", "only_run"]
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS scenes (
@@ -82,12 +83,17 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with self._using():
             self._base = sqlite3.connect(path, timeout=30)
             with self._base:
                 self._base.execute(_TABLE)
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
-            raise CatalogError(f"journal {path} cannot be used: {error}; name another file with journal=") from error
+            raise CatalogError(f"journal {self.path} cannot be used: {error}; name another file with journal=") from error
 
     def note(self, entry: Entry) -> None:
         """Write down what has become of a scene; it is on disk when this returns.
@@ -99,7 +105,7 @@ class Journal:
         """
         state, now = "done" if entry.reason is None else "failed", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         row = (entry.path, entry.scene, state, entry.reason, entry.pipeline, entry.source, entry.size, entry.seconds, now)
-        with self._base:
+        with self._using(), self._base:
             self._base.execute("INSERT OR REPLACE INTO scenes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def is_done(self, entry: Entry) -> bool:
@@ -115,7 +121,8 @@ class Journal:
         bool
         """
         asked = "SELECT size FROM scenes WHERE path = ? AND state = 'done' AND pipeline = ? AND source = ?"
-        found = self._base.execute(asked, (entry.path, entry.pipeline, entry.source)).fetchone()
+        with self._using():
+            found = self._base.execute(asked, (entry.path, entry.pipeline, entry.source)).fetchone()
         return found is not None and size_of(Path(entry.path)) == found[0]
 
     def frame(self) -> pd.DataFrame:
@@ -126,8 +133,9 @@ class Journal:
         pandas.DataFrame
             With the columns path, scene, state ("done" or "failed"), reason, pipeline, source, size, seconds and finished.
         """
-        found = self._base.execute("SELECT * FROM scenes ORDER BY path")
-        return pd.DataFrame(found.fetchall(), columns=[column[0] for column in found.description])
+        with self._using():
+            found = self._base.execute("SELECT * FROM scenes ORDER BY path")
+            return pd.DataFrame(found.fetchall(), columns=[column[0] for column in found.description])
 
     def close(self) -> None:
         """Close the file."""
@@ -138,3 +146,39 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def only_run(path: Path) -> Iterator[None]:
+    """Keep other runs from a journal inside the block: a run clears away what it takes for left behind by killed ones.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The journal. A hidden file beside it is locked, which ends with the process at the latest.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    CatalogError
+        If another run has it.
+    """
+    place = path.with_name(f".{path.name}.lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(contextlib.closing(sqlite3.connect(place, timeout=0, isolation_level=None)))
+            # Readers of the journal itself, such as status(), are not kept out.
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            why = "is used by another run" if "locked" in str(error) else f"cannot be used: {error}"
+            remedy = "wait for its end, or give each run a file of its own with journal="
+            raise CatalogError(f"journal {path} {why}; {remedy}") from error
+        try:
+            yield
+        finally:
+            lock.close()
+            with contextlib.suppress(OSError):
+                place.unlink()

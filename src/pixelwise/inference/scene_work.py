@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from pixelwise.raster.write import write_raster
 from pixelwise.registry import halo_of
 from pixelwise.warned import gather_warnings
 
-__all__ = ["SceneTask", "work_on"]
+__all__ = ["SceneTask", "lost", "work_on", "work_on_all"]
 
 #: Seconds before a scene is tried again, which double with each time.
 _PAUSE = 0.5
@@ -127,3 +130,67 @@ def _whole(scene: Scene, model: Any) -> Any:
         return scene.load()
     parts = read_inputs(names, scene, scene.read(), halo_of(model))
     return {name: to_dataarray(part) for name, part in parts.items()}
+
+
+def work_on_all(tasks: Sequence[SceneTask], workers: int) -> Generator[Entry, None, None]:
+    """Do scenes on joblib's backend, also where a process dies of one of them, as for want of memory.
+
+    Those that were under way then are done once more, each by itself, which tells the one that it died of.
+
+    Parameters
+    ----------
+    tasks : sequence of SceneTask
+        The scenes.
+    workers : int
+        As joblib's ``n_jobs``.
+
+    Yields
+    ------
+    Entry
+        As from `work_on`, in the order in which they are done.
+    """
+    left, begun = deque(tasks), dict[str, SceneTask]()
+
+    def taken() -> Iterator[Any]:
+        """Note what is taken, since joblib does not tell what was under way."""
+        while left:
+            task = left.popleft()
+            begun[task.entry.path] = task
+            yield joblib.delayed(work_on)(task)
+
+    while left:
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+        try:
+            with contextlib.closing(parallel(taken())) as done:
+                for entry in done:
+                    del begun[entry.path]
+                    yield entry
+        except BrokenProcessPool:
+            yield from (_by_itself(begun.pop(path), workers) for path in list(begun))
+
+
+def _by_itself(task: SceneTask, workers: int) -> Entry:
+    try:
+        [entry] = joblib.Parallel(n_jobs=workers)([joblib.delayed(work_on)(task)])
+    except BrokenProcessPool as error:
+        return lost(task, error)
+    done: Entry = entry
+    return done
+
+
+def lost(task: SceneTask, error: BaseException) -> Entry:
+    """Return what is noted of a scene whose worker could not tell what became of it.
+
+    Parameters
+    ----------
+    task : SceneTask
+        Which.
+    error : BaseException
+        Of the backend.
+
+    Returns
+    -------
+    Entry
+    """
+    told = " ".join(str(error).split()).partition(" Detailed tracebacks")[0]
+    return replace(task.entry, reason=f"{type(error).__name__}: {told}")

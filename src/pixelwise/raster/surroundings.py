@@ -60,5 +60,7 @@ class Surroundings:
         # Another machine of a cluster need not have it.
         if Path(self.folder).is_dir():
             os.chdir(self.folder)
-        with rasterio.Env(**self.options):
+        with rasterio.Env():
+            # Those of a session, such as keys of AWS, may be set here only.
+            rasterio.env.setenv(**self.options)
             yield
