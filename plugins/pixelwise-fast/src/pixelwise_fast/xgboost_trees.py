@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax as scipy_softmax
 
 from pixelwise.errors import EngineError
 from pixelwise_fast.boosted import BoostedProgram, Trees, translate
@@ -14,9 +15,13 @@ from pixelwise_fast.links import exponential, sigmoid, softmax
 
 __all__ = ["read"]
 
-_LOGISTIC, _SOFTPROB = "binary:logistic", "multi:softprob"
+_LOGISTIC, _SOFTPROB, _SOFTMAX = "binary:logistic", "multi:softprob", "multi:softmax"
 _IDENTITY = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror", "reg:squaredlogerror")
 _EXPONENTIAL = ("count:poisson", "reg:gamma", "reg:tweedie")
+#: Margins that are smaller count as this one.
+_LEAST = np.float32(-88.7)
+#: How many single precision numbers the sums may begin from where they should.
+_NEAR = 3
 
 
 class XGBoostFinish:
@@ -39,11 +44,17 @@ class XGBoostFinish:
         if self.objective == _SOFTPROB:
             shares = softmax(sums)
             return np.asarray(shares if method == "predict_proba" else np.argmax(shares, axis=1))
+        if self.objective == _SOFTMAX:
+            # Its probabilities are computed in Python.
+            shares = scipy_softmax(np.ascontiguousarray(sums.T), axis=1)
+            return np.asarray(shares if method == "predict_proba" else np.argmax(sums, axis=0).astype(np.int32))
         if self.objective == _LOGISTIC:
-            share = sigmoid(sums[0], np.float32(1))
+            share = sigmoid(np.maximum(sums[0], _LEAST), np.float32(1))
             if method == "predict_proba":
                 return np.stack([np.float32(1) - share, share], axis=1)
             return np.asarray(share > np.float32(0.5)).astype(np.int64)
+        if len(sums) > 1:
+            return np.stack([self(method, each[None]) for each in sums], axis=1)
         return np.asarray(exponential(sums[0])) if self.objective in _EXPONENTIAL else sums[0]
 
 
@@ -70,7 +81,7 @@ def read(estimator: Any) -> BoostedProgram:
     objective = learner["objective"]["name"]
     if learner["gradient_booster"]["name"] != "gbtree":
         raise EngineError(f"booster={learner['gradient_booster']['name']!r} is no plain sum of trees")
-    if objective not in (_LOGISTIC, _SOFTPROB, *_IDENTITY, *_EXPONENTIAL):
+    if objective not in (_LOGISTIC, _SOFTPROB, _SOFTMAX, *_IDENTITY, *_EXPONENTIAL):
         raise EngineError(f"objective={objective!r} is not known")
     if estimator.missing is not None and not np.isnan(estimator.missing):
         raise EngineError(f"missing={estimator.missing!r} is not NaN")
@@ -96,8 +107,11 @@ def read(estimator: Any) -> BoostedProgram:
     finish = XGBoostFinish(objective, hasattr(estimator, "n_classes_"))
     start = _margins(learner["learner_model_param"], objective)
     error = EngineError("")
-    # XGBoost computes the logarithm in ways that differ in the last bit from one version and machine to another.
-    for near in (start, np.nextafter(start, np.float32(-np.inf)), np.nextafter(start, np.float32(np.inf))):
+    # XGBoost computes the logarithm in ways that differ in the last bits from one version and machine to another.
+    for step in sorted(range(-_NEAR, _NEAR + 1), key=abs):
+        near = start
+        for _ in range(abs(step)):
+            near = np.nextafter(near, np.float32(np.copysign(np.inf, step)))
         try:
             return translate(estimator, Trees(plain, column, near, n_features), FloatScale(strict=True), finish)
         except EngineError as problem:
