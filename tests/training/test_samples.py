@@ -109,13 +109,6 @@ def test_a_band_with_the_name_of_a_column_is_refused(tmp_path) -> None:
         pw.write_sample(tmp_path / "a.parquet", X)
 
 
-def test_a_sample_that_cannot_be_kept_is_refused_by_the_reason(catalog, label, tmp_path) -> None:
-    X, _ = pw.sample_pixels(catalog, None, label, n_pixels=5)
-    with pytest.raises(ArtifactError, match="lies in a folder that does not exist: make it first"):
-        pw.write_sample(tmp_path / "none" / "sample.parquet", X)
-    with pytest.raises(TypeError, match="keeps a PixelTable, such as sample_pixels gives, and not a ndarray"):
-        pw.write_sample(tmp_path / "sample.parquet", np.asarray(X))
-
 
 def test_what_is_no_sample_is_refused(catalog, tmp_path) -> None:
     catalog.to_parquet(tmp_path / "catalog.parquet")
