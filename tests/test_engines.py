@@ -177,6 +177,13 @@ def test_the_last_step_of_a_pipeline_and_the_best_of_a_search_are_compiled(engin
     assert pw.compile_estimator(plain, "bayes").transform(pixels[0]).shape == pixels[0].shape
 
 
+def test_one_pixel_alone_is_refused_with_what_to_do_about_it(engines, pixels):
+    X, y = pixels
+    for engine in ("bayes", "none"):
+        with pytest.raises(ValueError, match="Expected 2D array, got 1D array instead"):
+            pw.compile_estimator(GaussianNB().fit(X, y), engine).predict(X[0])
+
+
 def test_it_looks_like_the_estimator(pixels):
     X, y = pixels
     frame = pd.DataFrame(X, columns=["B02", "B03", "B04", "B08"])

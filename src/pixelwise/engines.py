@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from pixelwise.errors import EngineError
 from pixelwise.hookspecs import Engine, Program
@@ -170,6 +170,9 @@ class CompiledEstimator(MetaEstimatorMixin, BaseEstimator):
 
     def _run(self, method: str, X: Any) -> Any:
         check_is_fitted(self)
+        if getattr(X, "ndim", 2) != 2:
+            # For the words of scikit-learn, which say what to do about one pixel.
+            check_array(X, dtype=None, ensure_all_finite=False)
         # Names and number of the features alone: each program makes the array that it needs.
         validate_data(self, X, reset=False, skip_check_array=True)
         return self.program_.run(method, X, self.n_jobs)
