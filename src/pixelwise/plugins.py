@@ -26,6 +26,7 @@ DEFAULT_PLUGINS = (
     "pixelwise.default_plugins.array_carriers",
     "pixelwise.default_plugins.xarray_carriers",
     "pixelwise.default_plugins.file_carriers",
+    "pixelwise.default_plugins.scene_carriers",
     "pixelwise.default_plugins.sklearn_families",
     "pixelwise.default_plugins.source_engine",
 )

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 from rasterio.windows import Window
+from sklearn.naive_bayes import GaussianNB
 
 import pixelwise as pw
 from pixelwise.errors import BandError, GridError, RasterReadError
@@ -178,3 +180,21 @@ def test_files_of_a_scene_stay_open_together_however_many_they_are(sentinel: dic
             with opened(scene.uri["B02"]) as file:
                 found.append(file)
         assert found[0] is found[1]
+
+
+def test_a_scene_and_its_chips_are_rasters_to_models_operators_and_extraction(example: tuple[Path, Path]) -> None:
+    path, polygons = example
+    catalog = pw.open_catalog(path).assign(tile="33UUU")
+    X, y = pw.extract_pixels(catalog[0], polygons, column="class")
+    model = pw.PixelwiseClassifier(GaussianNB()).fit(X, y)
+    whole = model.predict(pw.open_raster(path))
+    made = model.predict(catalog[0])
+    assert isinstance(made, xr.DataArray)
+    assert made.rio.crs == whole.rio.crs
+    np.testing.assert_array_equal(made, whole)
+    chip = pw.sampling.GridSampler(30)(catalog)[1]
+    np.testing.assert_array_equal(model.predict(chip), whole[:30, 30:60])
+    ndvi = pw.indices.NDVI(red="B04", nir="B08")
+    np.testing.assert_array_equal(pw.core.Switch("tile", {"33UUU": ndvi})(catalog[0]), ndvi(pw.open_raster(path)))
+    with pytest.raises(TypeError, match=r"source is a Scene: give a path.*; a Scene has load\(\)"):
+        pw.open_raster(catalog[0])

@@ -109,7 +109,6 @@ def test_a_band_with_the_name_of_a_column_is_refused(tmp_path) -> None:
         pw.write_sample(tmp_path / "a.parquet", X)
 
 
-
 def test_what_is_no_sample_is_refused(catalog, tmp_path) -> None:
     catalog.to_parquet(tmp_path / "catalog.parquet")
     with pytest.raises(ArtifactError, match="is no sample"):

@@ -82,6 +82,8 @@ def open_raster(
         raise GridError(f"times names {len(times)} dates, and source is one scene: pass a list of as many scenes")
     if isinstance(source, Mapping) or grid is not None:
         return _whole(source, grid, Resampling[resampling], chunks)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"source is a {type(source).__name__}: give a path, a mapping or a list of paths; a Scene has load()")
     path = os.fspath(source)
     with RasterFile(path) as file:
         masked = file.has_mask or len({repr(value) for value in file.nodata}) > 1
