@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import Birch, MiniBatchKMeans
 from sklearn.decomposition import IncrementalPCA
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.svm import SVC
@@ -328,6 +328,16 @@ def test_a_checkpoint_of_another_run_or_of_something_else_is_refused(catalog, la
 
 
 # ---------------------------------------------------------------------- what goes wrong
+
+
+def test_a_checkpoint_that_could_not_be_written_is_refused_before_a_chip_is_read(catalog, tmp_path) -> None:
+    def unread(chip):
+        raise AssertionError
+
+    with pytest.raises(ArtifactError, match=r"cannot keep the estimator \(.*Birch.*\): leave checkpoint out"):
+        pw.fit_pixelwise_incremental(Birch(), unread, catalog=catalog, checkpoint=tmp_path / "state")
+    with pytest.raises(ArtifactError, match="a folder that does not exist"):
+        pw.fit_pixelwise_incremental(IncrementalPCA(2), unread, catalog=catalog, checkpoint=tmp_path / "no" / "state")
 
 
 def test_a_checkpoint_that_has_gone_further_is_refused_and_one_that_has_not_goes_on(catalog, label, tmp_path) -> None:

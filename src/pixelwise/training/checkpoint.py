@@ -36,22 +36,34 @@ def write_checkpoint(path: Path, state: dict[str, Any], arrays: Mapping[str, np.
     Raises
     ------
     ArtifactError
-        If the folder does not exist.
+        If the folder does not exist, or the estimator is of a kind that skops cannot save.
     """
-    import skops.io
-
-    if not path.parent.is_dir():
-        raise ArtifactError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first")
+    _check_folder(path)
     new = path.with_name(f"{path.name}.tmp")
     try:
         with new.open("wb") as file:
-            stored: dict[str, Any] = {**arrays, _STATE: np.frombuffer(skops.io.dumps(state), np.uint8)}
+            stored: dict[str, Any] = {**arrays, _STATE: np.frombuffer(_dumped(state), np.uint8)}
             np.savez(file, **stored)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ArtifactError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first")
+
+
+def _dumped(state: Any) -> bytes:
+    import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        return bytes(skops.io.dumps(state))
+    except UnsupportedTypeException as error:
+        raise ArtifactError(f"checkpoint cannot keep the estimator ({error}): leave checkpoint out") from error
 
 
 def read_checkpoint(path: Path, estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
@@ -70,16 +82,18 @@ def read_checkpoint(path: Path, estimator: Any) -> tuple[dict[str, Any], dict[st
     Returns
     -------
     (dict, dict of str to ndarray) or None
-        None where there is no file.
+        None where there is no file, but one can be written.
 
     Raises
     ------
     ArtifactError
-        If it is no checkpoint, or holds other types.
+        If it is no checkpoint, or holds other types; or if there is none, and none could be written.
     """
     import skops.io
 
     if not path.exists():
+        _check_folder(path)
+        _dumped(estimator)
         return None
     remedy = "remove it to start anew"
     try:
