@@ -323,6 +323,7 @@ def test_the_journal_lies_where_it_is_asked_for(catalog: Any, model: Any, tmp_pa
     [
         ("{mgrs}.tif", "asks for 'mgrs', and the metadata has .*tile"),
         ("{season}.tif", "would both be written to"),
+        ("{tile}/../map.tif", "would both be written to"),
         ("{tile}.png", "writes GeoTIFF"),
         ("{tile:%Y}.tif", r"tile=.* does not take the format .%Y. of .*{tile:%Y}"),
     ],

@@ -44,6 +44,8 @@ _TAKEN: dict[type, Callable[[Any], Any]] = {
     GetSetDescriptorType: attrgetter("__name__"),
     MappingProxyType: dict,
 }
+#: Most of what a model holds, which is not looked at any further.
+_PLAIN = {str, bytes, int, float, bool, tuple, list, dict, type(None)}
 _STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
@@ -82,6 +84,8 @@ class _Hasher(NumpyHasher):
 
     def reducer_override(self, obj: Any) -> Any:
         """Return a function as its code and what it holds, a class as its members; whatever else is left to joblib."""
+        if type(obj) in _PLAIN:
+            return NotImplemented
         if isinstance(obj, FunctionType | type):
             return self._of_code(obj)
         if isinstance(obj, frozenset):

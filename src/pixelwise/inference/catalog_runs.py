@@ -189,21 +189,25 @@ class CatalogPipeline:
         """Return the output of each scene, if all can be written."""
         if not len(self.catalog):
             raise CatalogError("the catalog is empty: check what filter or query left of it")
-        found: dict[Path, str] = {}
+        found: dict[str, tuple[Path, str]] = {}
         uris = self.catalog.frame["uri"]
         sources = {os.path.realpath(gdal_path(name)) for uri in uris for name in (*files_of(uri), *local_files(uri))}
         for scene in self.catalog:
             path = self._writer.path_for(scene.metadata).absolute()
-            if path in found:
-                alike = found[path] == scene.id
+            # However it is named.
+            real = os.path.realpath(path)
+            if real in found:
+                other = found[real][1]
                 remedy = (
-                    "assign them ids of their own" if alike else "let the template name what tells them apart, such as {id}"
+                    "assign them ids of their own"
+                    if other == scene.id
+                    else "let the template name what tells them apart, as {id}"
                 )
-                raise CatalogError(f"scenes {found[path]} and {scene.id} would both be written to {address(path)}: {remedy}")
-            if os.path.realpath(path) in sources:
+                raise CatalogError(f"scenes {other} and {scene.id} would both be written to {address(path)}: {remedy}")
+            if real in sources:
                 raise CatalogError(f"{address(path)} is a file of the catalog: write the maps to another folder")
-            found[path] = scene.id
-        return list(found)
+            found[real] = path, scene.id
+        return [path for path, _ in found.values()]
 
     def _work(self, model: Any, todo: Sequence[tuple[Any, Entry]], journal: Journal) -> dict[str, str]:
         """Do scenes, and return the maps that failed with the reason."""
