@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio.shutil
+from rasterio.windows import Window
+from sklearn.preprocessing import StandardScaler
 
 import pixelwise as pw
 from pixelwise.errors import CatalogError, RasterReadError
+from pixelwise.raster.io import RasterFile
+from pixelwise.raster.mosaic_file import Mosaic
+from pixelwise.raster.open_files import read_window
 
 moto = pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
@@ -136,6 +141,43 @@ def test_an_answer_that_breaks_off_is_asked_again(bucket: Bucket, large: pw.GeoC
     bucket.cuts = cuts
     np.testing.assert_array_equal(large[0].load(), pw.open_raster(sentinel["B02"]))
     assert bucket.cuts == 0
+
+
+@pytest.mark.parametrize("cuts", [1, 2])
+@pytest.mark.parametrize("kind", [RasterFile, Mosaic])
+def test_a_window_of_an_open_file_or_mosaic_is_asked_again_too(
+    bucket: Bucket, large: pw.GeoCatalog, sentinel, kind: Any, cuts: int
+) -> None:
+    whole, uri = pw.open_raster(sentinel["B02"]), large[0].uri
+    with kind(uri if kind is RasterFile else [uri]) as file:
+        for window in (Window(0, 0, 256, 128), Window(256, 128, 128, 256)):
+            bucket.cuts = cuts
+            rows, cols = window.toslices()
+            np.testing.assert_array_equal(read_window(file, window).values, whole[:, rows, cols])
+            assert bucket.cuts == 0
+
+
+def test_a_window_that_always_breaks_off_is_given_up(bucket: Bucket, large: pw.GeoCatalog) -> None:
+    with RasterFile(large[0].uri) as file:
+        bucket.cuts = 99
+        with pytest.raises(RasterReadError, match=r"cannot be read.*\(tried 3 times\)"):
+            read_window(file, Window(0, 0, file.grid.width, file.grid.height))
+    bucket.cuts = 0
+
+
+def test_a_map_outlives_answers_that_break_off(bucket: Bucket, large: pw.GeoCatalog, sentinel, tmp_path: Path) -> None:
+    model = pw.PixelwiseTransformer(StandardScaler()).fit(np.array([[0.0], [5000.0]]))
+
+    cuts: list[int] = []
+
+    def cut(done: int, total: int) -> None:
+        cuts.append(1 - bucket.cuts)
+        bucket.cuts = 1
+
+    out = pw.predict_raster(model, large[0].uri, tmp_path / "map.tif", method="transform", memory="40MB", progress=cut)
+    bucket.cuts = 0
+    assert sum(cuts[1:]) > 0
+    np.testing.assert_array_equal(pw.open_raster(out), model.transform(pw.open_raster(sentinel["B02"])))
 
 
 def test_an_answer_that_breaks_off_between_chips_is_asked_again(bucket: Bucket, large: pw.GeoCatalog, sentinel) -> None:

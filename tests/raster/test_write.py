@@ -336,6 +336,13 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> N
     assert everything(tmp_path) == set()
 
 
+def test_a_disk_that_is_full_before_the_cog_is_the_same_error(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1, 1024, 1024), dtype="uint8")
+    with files_of_at_most(1_150_000), pytest.raises(RasterWriteError, match="disk"):
+        write_raster(noise, tmp_path / "a.tif", driver="COG")
+    assert everything(tmp_path) == set()
+
+
 def test_a_disk_that_is_full_before_the_class_names_is_the_same_error(tmp_path: Path) -> None:
     codes = Raster(np.full((1, *UTM.shape), 1000, "int16"), UTM, attrs={"flag_values": [1000], "flag_meanings": "forest"})
     with files_of_at_most(8_000), pytest.raises(RasterWriteError, match=r"a\.tif cannot be written: .*; check that the disk"):

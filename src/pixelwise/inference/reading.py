@@ -18,6 +18,7 @@ from pixelwise.inference.models import Call
 from pixelwise.inference.scene_source import Source, files_read, source_of
 from pixelwise.raster.carriers import Raster
 from pixelwise.raster.grid import Grid
+from pixelwise.raster.open_files import read_window
 
 __all__ = ["ChipReader", "in_order", "surroundings"]
 
@@ -71,7 +72,7 @@ class ChipReader:
             # GDAL's options, such as credentials, belong to the thread that set them.
             with rasterio.Env():
                 rasterio.env.setenv(**self._options)
-                chip = file.read(surroundings(window, self._grid, self._halo))
+                chip = read_window(file, surroundings(window, self._grid, self._halo))
         finally:
             self._free.put(file)
         if self._ahead is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,14 +103,26 @@ class RasterFile:
 
     def __init__(self, source: Any) -> None:
         self._owned = isinstance(source, str | os.PathLike)
-        self.path = os.fspath(source) if self._owned else source.name
-        with opening(f"raster {self.path}"), remote_reading(self.path if self._owned else ""):
-            self._file = rasterio.open(source) if self._owned else source
+        self.path = self._name = os.fspath(source) if self._owned else source.name
+        #: What is opened here, and can be opened once more.
+        self.files: tuple[str, ...] = (self.path,) if self._owned else ()
+        self._file = self._open() if self._owned else source
         try:
             self._describe()
         except Exception:
             self.close()
             raise
+
+    def _open(self) -> Any:
+        with opening(f"raster {self.path}"), remote_reading(self._name):
+            return rasterio.open(self._name)
+
+    def _reopen(self, between: Callable[[], object]) -> None:
+        """Open the file once more, if it was opened here, and call a function while it is closed."""
+        if self._owned:
+            self._file.close()
+            between()
+            self._file = self._open()
 
     def _describe(self) -> None:
         file = self._file

@@ -11,6 +11,7 @@ from rasterio.io import MemoryFile
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.mosaic import virtual_raster
 from pixelwise.raster.mosaic_tiles import read_tiles
+from pixelwise.raster.remote import is_remote, remote_reading
 
 __all__ = ["Mosaic"]
 
@@ -50,9 +51,12 @@ class Mosaic(RasterFile):
     """
 
     def __init__(self, files: Sequence[Any]) -> None:
-        tiles = read_tiles([os.fspath(path) for path in files])
-        self._memory = MemoryFile(virtual_raster(tiles), ext=".vrt")
-        super().__init__(self._memory.name)
+        names = tuple(os.fspath(path) for path in files)
+        with remote_reading(next(filter(is_remote, names), "")):
+            tiles = read_tiles(names)
+            self._memory = MemoryFile(virtual_raster(tiles), ext=".vrt")
+            super().__init__(self._memory.name)
+        self.files = names
         self.path = f"mosaic of {len(tiles)} files with {tiles[0].path}"
         # Those of a virtual raster are none that anything is stored in.
         self.block_shape = tiles[0].block_shape

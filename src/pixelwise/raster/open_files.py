@@ -8,16 +8,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import rasterio
 from rasterio.env import get_gdal_config, set_gdal_config
+from rasterio.windows import Window
 
 from pixelwise.errors import RasterReadError
+from pixelwise.raster.carriers import Raster
 from pixelwise.raster.io import RasterFile
 from pixelwise.raster.remote import gdal_path, is_remote, remote_reading
 
-__all__ = ["files_kept_open", "gdal_cache", "keep_at_least", "opened", "use_file"]
+__all__ = ["files_kept_open", "gdal_cache", "keep_at_least", "opened", "read_window", "use_file"]
 
 #: Files that stay open beside those of a scene, such as labels; and how many may be open for one scene, whatever it needs.
 _BESIDE, _MOST = 8, 128
@@ -182,18 +184,69 @@ def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
     >>> use_file(pw.datasets.make_example()[0], lambda file: file.grid.shape)
     (60, 80)
     """
-    tries = _TRIES if is_remote(os.fspath(path)) else 1
+
+    def use() -> _Result:
+        with opened(path) as file:
+            return function(file)
+
+    name = os.fspath(path)
+    return _tried(use, lambda: _forget(name), is_remote(name))
+
+
+def read_window(source: Any, window: Window) -> Raster:
+    """Read a window of what is open; where a network fails, up to three times.
+
+    Parameters
+    ----------
+    source : RasterFile, or what else has ``read``
+        What is read. It is opened once more before it is read again.
+    window : rasterio.windows.Window
+        Rows and columns.
+
+    Returns
+    -------
+    Raster
+
+    Raises
+    ------
+    RasterReadError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import pixelwise as pw
+    >>> from rasterio.windows import Window
+    >>> from pixelwise.raster.io import RasterFile
+    >>> from pixelwise.raster.open_files import read_window
+    >>> with RasterFile(pw.datasets.make_example()[0]) as file:
+    ...     read_window(file, Window(0, 0, 5, 4)).values.shape
+    (4, 4, 5)
+    """
+    remote = [name for name in getattr(source, "files", ()) if is_remote(name)]
+
+    def forget() -> None:
+        for name in remote:
+            _forget(name)
+
+    # Files of a mosaic are opened when they are read.
+    with remote_reading(remote[0] if remote else ""):
+        return _tried(lambda: cast("Raster", source.read(window)), lambda: source._reopen(forget), bool(remote))
+
+
+def _tried(function: Callable[[], _Result], before: Callable[[], object], remote: bool) -> _Result:
+    """Call a function that reads remote files up to three times, and another one before it is called again."""
+    tries = _TRIES if remote else 1
     for number in range(tries):
         try:
-            with opened(path) as file:
-                return function(file)
+            if number:
+                before()
+            return function()
         except RasterReadError as error:
             if number + 1 == tries:
                 if tries > 1:
                     raise RasterReadError(f"{error} (tried {tries} times)") from error
                 raise
             time.sleep(_PAUSE * 2**number)
-            _forget(os.fspath(path))
     raise AssertionError
 
 

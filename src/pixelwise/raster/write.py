@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
@@ -279,7 +280,8 @@ class RasterWriter:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except (RasterioError, OSError) as error:
+        # What goes wrong in a copy or an overview rasterio hands on as GDAL's own.
+        except (RasterioError, CPLE_BaseError, OSError) as error:
             cause = error.__cause__ or getattr(error, "strerror", None) or error
             raise RasterWriteError(f"{self.path} cannot be written: {cause}; check that the disk is not full") from error
 
