@@ -350,6 +350,14 @@ def test_a_disk_that_is_full_before_the_class_names_is_the_same_error(tmp_path: 
     assert everything(tmp_path) == set()
 
 
+@pytest.mark.parametrize("size", [270_000, 300_000, 340_000])
+def test_a_disk_that_is_full_before_the_overviews_is_the_same_error(tmp_path: Path, size: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1, 512, 512), dtype="uint8")
+    with files_of_at_most(size), pytest.raises(RasterWriteError, match="disk"):
+        write_raster(noise, tmp_path / "a.tif", overviews=[2, 4, 8], compress="none")
+    assert everything(tmp_path) == set()
+
+
 def test_a_tile_that_is_missing_from_the_file_is_an_error(tmp_path: Path) -> None:
     writer = RasterWriter(tmp_path / "map.tif", UTM, dtype="uint8")
     writer._options["sparse_ok"] = True

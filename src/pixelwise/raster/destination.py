@@ -88,7 +88,7 @@ def staged(path: Path) -> Iterator[Path]:
 
 
 def check_tiles(path: Path) -> None:
-    """Look whether every tile of a GeoTIFF lies inside the file: GDAL does not report all that goes wrong while closing.
+    """Look whether every tile of a GeoTIFF and its overviews lies inside the file: GDAL does not report all that goes wrong.
 
     Parameters
     ----------
@@ -102,13 +102,21 @@ def check_tiles(path: Path) -> None:
     """
     size = path.stat().st_size
     with rasterio.open(path) as file:
-        tile = file.block_shapes[0]
-        tiles = itertools.product(range(-(-file.height // tile[0])), range(-(-file.width // tile[1])))
-        for (row, col), band in itertools.product(tiles, file.indexes):
-            offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-            length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-            if offset is None or length is None or int(offset) + int(length) > size:
-                raise RasterioError(f"tile {row}, {col} of band {band} is not in the file")
+        _check_level(file, None, file.block_shapes[0], file.shape, size)
+        for level in range(len(file.overviews(1))):
+            with rasterio.open(path, overview_level=level) as smaller:
+                block, shape = smaller.block_shapes[0], smaller.shape
+            _check_level(file, level, block, shape, size)
+
+
+def _check_level(file: Any, level: int | None, block: tuple[int, int], shape: tuple[int, int], size: int) -> None:
+    tiles = itertools.product(*(range(-(-side // part)) for side, part in zip(shape, block, strict=True)))
+    for (row, col), band in itertools.product(tiles, file.indexes):
+        offset = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band, ovr=level)
+        length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band, ovr=level)
+        if offset is None or length is None or int(offset) + int(length) > size:
+            place = "" if level is None else f" of overview {level + 1}"
+            raise RasterioError(f"tile {row}, {col} of band {band}{place} is not in the file")
 
 
 def clear_staged(paths: Iterable[Path]) -> None:

@@ -267,6 +267,7 @@ class RasterWriter:
                     check_tiles(self._temporary)
                 if self._overviews:
                     add_overviews(self._temporary, self._overviews, overview_resampling(self.dtype, bool(self.classes)))
+                    check_tiles(self._temporary)
             add_categories(self._temporary, self.classes)
         self._finished = True
         return [(Path(f"{self._temporary}{suffix}"), Path(f"{self.path}{suffix}")) for suffix in (*_SIDECARS, "")]
