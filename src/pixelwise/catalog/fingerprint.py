@@ -59,10 +59,11 @@ class _Hasher(NumpyHasher):
     def save(self, obj: Any) -> None:
         """Take structured arrays, such as the nodes of trees, field by field: what lies between the fields is left over.
 
-        Masked ones, as searches keep their results in, are taken as values and mask: joblib cannot look at their bytes.
+        Masked ones, as searches keep their results in, are taken as values and mask: joblib cannot look at their bytes, and
+        what is under the mask may be anything.
         """
         if isinstance(obj, np.ma.MaskedArray):
-            obj = np.asarray(obj.data), np.asarray(obj.mask)
+            obj = np.asarray(obj.filled()), np.ma.getmaskarray(obj)
         elif isinstance(obj, np.ndarray) and obj.dtype.names:
             obj = tuple((name, np.ascontiguousarray(obj[name])) for name in obj.dtype.names)
         elif type(obj) is np.ndarray:
