@@ -401,17 +401,3 @@ def test_regions_and_switches_know_the_scenes_of_a_catalog_by_its_columns(catalo
     mixed = pw.PixelTable.concat([X[X.scene == 3], X[X.scene == 1]])
     switch = pw.core.Switch(key="half", cases=alone)
     np.testing.assert_array_equal(switch.predict(mixed), fitted.predict(mixed))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"y_pipeline": "labels.gpkg"}, r"y_pipeline is a str, which cannot be called.*give ReadLabel\(labels="),
-        ({"X_pipeline": StandardScaler()}, "X_pipeline is a StandardScaler, which cannot be called.*give an operator"),
-        ({"report": True}, r"report=True is none that can be filled: make one with TrainingReport\(\)"),
-    ],
-)
-def test_what_is_no_pipeline_and_no_report_is_refused(catalog, label, wrong, told) -> None:
-    given = {"estimator": GaussianNB(), "X_pipeline": None, "y_pipeline": label, "catalog": catalog, **wrong}
-    with pytest.raises(TypeError, match=told):
-        pw.fit_pixelwise(**given)

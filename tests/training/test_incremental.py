@@ -127,7 +127,7 @@ def test_a_fill_that_nobody_declared_is_spoken_of_once(tmp_path, write) -> None:
         values[:, :, :4] = 0
         write(values, f"{name}.tif")
     asked = {"catalog": pw.open_catalog(tmp_path), "chunk_size": 400, "random_state": 0}
-    with pytest.warns(MissingDataWarning, match=r"are 0 in every band, which looks like nodata .* as nan_policy") as told:
+    with pytest.warns(MissingDataWarning, match=r"are 0 in every band, which looks like nodata .* pass nan_policy=") as told:
         pw.fit_pixelwise_incremental(IncrementalPCA(2), None, **asked)
     assert len(told) == 1
     pw.fit_pixelwise_incremental(IncrementalPCA(2), None, nan_policy=pw.NanPolicy(sentinels=0), **asked)

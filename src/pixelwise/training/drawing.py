@@ -61,17 +61,6 @@ class Source:
     def __post_init__(self) -> None:
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r} is not known: choose 'raise' or 'skip'")
-        if self.report is not None and not isinstance(self.report, TrainingReport):
-            raise TypeError(f"report={self.report!r} is none: make one before, report = TrainingReport(), and give that")
-        for name, pipeline, example in (
-            ("X_pipeline", self.reader.features, "an operator or a Sequential of pixelwise"),
-            ("y_pipeline", self.reader.labels, "ReadLabel(labels=..., column=...)"),
-        ):
-            if pipeline is not None and not callable(pipeline):
-                raise TypeError(f"{name} is a {type(pipeline).__name__}, which cannot be called with a chip: give {example}")
-        for name, band in (("group_band", self.reader.group_band), ("sample_weight_band", self.reader.weight_band)):
-            if band is not None and self.reader.labels is None:
-                raise LabelError(f"{name}={band!r} is a band of the labels, and there are none: give y_pipeline")
         for name, pipeline, remedy in (
             ("X_pipeline", self.reader.features, "an operator, a Sequential of them, or a function"),
             ("y_pipeline", self.reader.labels, "ReadLabel(labels=..., column=...), what begins with it, or a function"),
@@ -79,7 +68,10 @@ class Source:
             if pipeline is not None and not callable(pipeline):
                 raise TypeError(f"{name} is a {type(pipeline).__name__}, which cannot be called with a chip: give {remedy}")
         if self.report is not None and not isinstance(self.report, TrainingReport):
-            raise TypeError(f"report={self.report!r} is none that can be filled: make one with TrainingReport() and pass that")
+            raise TypeError(f"report={self.report!r} is none: make one before, report = TrainingReport(), and give that")
+        for name, band in (("group_band", self.reader.group_band), ("sample_weight_band", self.reader.weight_band)):
+            if band is not None and self.reader.labels is None:
+                raise LabelError(f"{name}={band!r} is a band of the labels, and there are none: give y_pipeline")
 
 
 @dataclass(frozen=True)

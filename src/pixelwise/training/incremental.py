@@ -248,7 +248,7 @@ class _Run:
     def _learn(self, chunk: Rows) -> None:
         if self._state["epoch"] == 0:
             with gather_warnings() as suspected:
-                report_suspected_fill(chunk.values.T, "as nan_policy")
+                report_suspected_fill(chunk.values.T, "here, and as nan= to the model", "nan_policy")
             self._report.warned.add(f"a chunk of {len(chunk)} pixels", suspected)
         self.fitting.go_on(self._maker.table(chunk), chunk.y, classes=self.classes, sample_weight=chunk.weight)
         self._unsaved += 1
