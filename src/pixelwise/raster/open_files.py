@@ -186,6 +186,7 @@ def use_file(path: Any, function: Callable[[RasterFile], _Result]) -> _Result:
     """
 
     def use() -> _Result:
+        """Open the file, or take it open, and use it."""
         with opened(path) as file:
             return function(file)
 
@@ -225,6 +226,7 @@ def read_window(source: Any, window: Window) -> Raster:
     remote = [name for name in getattr(source, "files", ()) if is_remote(name)]
 
     def forget() -> None:
+        """Let GDAL ask for the files anew."""
         for name in remote:
             _forget(name)
 
