@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import geopandas as gpd
@@ -225,6 +226,29 @@ def test_chips_round_polygons_hold_all_of_them(catalog: pw.GeoCatalog, fields: P
 def test_a_vector_file_without_a_column_is_told_so(catalog: pw.GeoCatalog, fields: Path) -> None:
     with pytest.raises(LabelError, match=r"scene S2_a_20170211: labels .* are a vector file: name its column"):
         pw.ReadLabel(labels=fields)(catalog[0].load())
+
+
+def test_vectors_may_be_geoparquet(catalog: pw.GeoCatalog, fields: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fields.parquet"
+    gpd.read_file(fields).to_parquet(path)
+    scene, classes = catalog[0], ["wheat"]
+    for labels in (path, str(path)):
+        made = pw.ReadLabel(column="crop", classes=classes, labels=labels)(scene)
+        np.testing.assert_array_equal(made, pw.ReadLabel(column="crop", classes=classes, labels=fields)(scene))
+    assert len(pw.sampling.PointSampler(16, path)(catalog)) == len(pw.sampling.PointSampler(16, fields)(catalog))
+    for vectors in (path, fields):
+        X, y = pw.sample_pixels(catalog, None, vectors, column="crop", random_state=0)
+        assert (len(X), y.tolist().count("wheat")) == (1500, 1200)
+    np.testing.assert_array_equal(*(pw.extract_pixels(scene, each, column="crop")[1] for each in (path, fields)))
+    # another file of the same name is read anew
+    gpd.read_file(fields).iloc[:0].to_parquet(path)
+    os.utime(path, ns=(1, 1))
+    assert (pw.ReadLabel(column="code", labels=path)(scene) == -(2**31)).all()
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(LabelError, match=r"fields\.parquet cannot be read as a vector file: .*"):
+        pw.ReadLabel(column="crop", classes=classes, labels=path)(scene)
+    with pytest.raises(LabelError, match=r"fields\.parquet are a vector file: name its column"):
+        pw.ReadLabel(labels=path)(scene)
 
 
 def test_features_in_no_scene_or_without_a_crs_are_errors(catalog: pw.GeoCatalog, fields: Path) -> None:

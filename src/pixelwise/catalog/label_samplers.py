@@ -7,7 +7,6 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -21,6 +20,7 @@ from pixelwise.errors import CRSError, LabelError
 from pixelwise.raster.grid import as_crs, transform_xy
 from pixelwise.raster.io import as_nan
 from pixelwise.raster.open_files import files_kept_open
+from pixelwise.table.labels import read_vector
 
 __all__ = ["PointSampler", "StratifiedSampler"]
 
@@ -198,7 +198,9 @@ class PointSampler(BaseEstimator):
             A sequence of `GeoSlice`, scene by scene, in the order of the features.
         """
         chip = as_size(self.chip_size, "chip_size")
-        shapes = _read(self.features).geometry
+        shapes = (
+            self.features if isinstance(self.features, gpd.GeoSeries) else read_vector(self.features, "features")
+        ).geometry
         if shapes.crs is None:
             raise CRSError("the features have no CRS: set it with set_crs(...)")
         shapes = shapes[~(shapes.isna() | shapes.is_empty)].reset_index(drop=True)
@@ -219,15 +221,6 @@ class PointSampler(BaseEstimator):
         if not sum(map(len, parts)):
             raise LabelError(f"none of {len(shapes)} features lies in a scene of the catalog: check their CRS and places")
         return GeoSlices(catalog, np.concatenate(numbers), np.concatenate(parts))
-
-
-def _read(features: Any) -> Any:
-    if isinstance(features, gpd.GeoDataFrame | gpd.GeoSeries):
-        return features
-    try:
-        return gpd.read_file(features)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise LabelError(f"features {features} cannot be read as a vector file: {error}") from error
 
 
 def _chips_round(scene: Scene, shapes: np.ndarray, chip: tuple[int, int], snap: bool) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -22,13 +24,13 @@ from pixelwise.raster.io import RasterFile, as_nan
 from pixelwise.raster.metadata import metadata_of
 from pixelwise.raster.onto import read_onto
 from pixelwise.raster.open_files import use_file
-from pixelwise.table.labels import find_in_vector, read_labels
+from pixelwise.table.labels import find_in_vector, is_parquet, read_labels, read_vector
 
 __all__ = ["ReadLabel"]
 
 #: What marks pixels without a label among whole numbers and among codes of classes.
 _NO_NUMBER, _NO_LARGE_NUMBER, _NO_CLASS = -(2**31), -(2**63), -1
-_VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".gml")
+_VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".gml", ".parquet", ".geoparquet")
 #: Points along each side of a chip whose box is looked for in another CRS.
 _ALONG = 101
 
@@ -151,6 +153,9 @@ class ReadLabel(Operator):
             )
         if self.column is None and isinstance(source, str | os.PathLike) and str(source).lower().endswith(_VECTORS):
             raise LabelError(f"scene {scene}: labels {source} are a vector file: name its column, such as column='class'")
+        if self.column is not None and is_parquet(source):
+            known = Path(source)
+            source = _kept(os.fspath(source), known.stat().st_mtime_ns if known.is_file() else 0)
         try:
             found, outline = self._from_vector(source, grid) if self.column is not None else self._from_raster(source, grid)
         except CRSError as error:
@@ -256,6 +261,12 @@ def _boxes(source: Any, grid: Grid) -> list[tuple[float, float, float, float] | 
     if west <= east:
         return [(west, south, east, north)]
     return [(west, south, 180.0, north), (-180.0, south, east, north)]
+
+
+@functools.lru_cache(maxsize=8)
+def _kept(source: str, _changed: int) -> gpd.GeoDataFrame:
+    """Read GeoParquet once for many chips: it is read as a whole, where other files are asked for what is near."""
+    return read_vector(source, "labels")
 
 
 def _outline(source: Any) -> Any:

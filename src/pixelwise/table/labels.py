@@ -16,13 +16,13 @@ from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.warp import reproject
 
-from pixelwise.errors import BandError, CRSError, LabelError, PixelwiseWarning
+from pixelwise.errors import BandError, CRSError, DependencyMissingError, LabelError, PixelwiseWarning
 from pixelwise.raster.carriers import Raster, is_raster, unwrap
 from pixelwise.raster.grid import Grid, as_crs, crs_name, metres_per_unit
 from pixelwise.table.missing import NanPolicy, missing_values, valid_rows
 from pixelwise.warned import warn
 
-__all__ = ["Found", "find_in_raster", "find_in_vector", "on_grid", "read_labels", "read_vector"]
+__all__ = ["Found", "find_in_raster", "find_in_vector", "is_parquet", "on_grid", "read_labels", "read_vector"]
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _as_label_raster(item: Any) -> Raster:
     return raster
 
 
-def read_vector(source: Any, what: str) -> gpd.GeoDataFrame:
-    """Return features: a GeoDataFrame as it is, or what a vector file holds.
+def read_vector(source: Any, what: str, remedy: str = "check that the path is right") -> gpd.GeoDataFrame:
+    """Return features: a GeoDataFrame as it is, or what a vector file holds, GeoParquet among them.
 
     Parameters
     ----------
@@ -99,6 +99,8 @@ def read_vector(source: Any, what: str) -> gpd.GeoDataFrame:
         The features.
     what : str
         What they are, for errors.
+    remedy : str
+        What to do about a file that is none.
 
     Returns
     -------
@@ -108,21 +110,34 @@ def read_vector(source: Any, what: str) -> gpd.GeoDataFrame:
     ------
     LabelError
         If the file cannot be read, or holds no geometry.
+    DependencyMissingError
+        If it is GeoParquet, and pyarrow is not installed.
     """
     if isinstance(source, gpd.GeoDataFrame):
         return source
     try:
-        frame = gpd.read_file(source)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        more = "; for a label raster leave column out" if what == "labels" else "; check that the path is right"
-        raise LabelError(f"{what} {source} cannot be read as a vector file: {error}{more}") from error
+        frame = _from_parquet(source, what) if is_parquet(source) else gpd.read_file(source)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, ValueError) as error:
+        raise LabelError(f"{what} {source} cannot be read as a vector file: {error}; {remedy}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise LabelError(f"{what} {source} have no geometry: pass polygons or points")
     return frame
 
 
+def is_parquet(source: Any) -> bool:
+    """Whether a vector source is a file of GeoParquet, which GDAL reads where it was built for it only."""
+    return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith((".parquet", ".geoparquet", ".pq"))
+
+
+def _from_parquet(source: Any, what: str) -> Any:
+    try:
+        return gpd.read_parquet(source)
+    except ImportError as error:
+        raise DependencyMissingError(f"{what} {source} need pyarrow, as GeoParquet: install pixelwise[catalog]") from error
+
+
 def _features(item: Any, column: str | None, buffer: float) -> gpd.GeoDataFrame:
-    frame = read_vector(item, "labels")
+    frame = read_vector(item, "labels", "for a label raster leave column out")
     columns = [name for name in frame.columns if name != frame.geometry.name]
     if column is None or column not in columns:
         raise LabelError(f"labels have no column {column!r}: choose one of {', '.join(map(str, columns))}", columns=columns)

@@ -9,7 +9,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 from rasterio.crs import CRS
 
 from pixelwise.catalog.geocatalog import GeoCatalog
@@ -18,6 +17,7 @@ from pixelwise.catalog.labels import ReadLabel
 from pixelwise.errors import ArtifactError, DependencyMissingError, LabelError
 from pixelwise.raster.dates import TimeAxis, as_times
 from pixelwise.raster.grid import Grid
+from pixelwise.table.labels import read_vector
 from pixelwise.table.missing import NanPolicy, as_policy
 from pixelwise.table.pixels import PixelTable
 from pixelwise.training.chips import ChipReader
@@ -109,13 +109,7 @@ def sample_pixels(
 
 def _reading_vector(labels: Any, column: str | None) -> tuple[ReadLabel, list[Any] | None, gpd.GeoDataFrame]:
     """Return what reads labels of a vector source, the names of text labels, and the features."""
-    if isinstance(labels, gpd.GeoDataFrame):
-        features = labels
-    else:
-        try:
-            features = gpd.read_file(labels)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-            raise LabelError(f"labels {labels} cannot be read as a vector file: {error}; for rasters give ReadLabel") from error
+    features = read_vector(labels, "labels", "for rasters give ReadLabel")
     found = [name for name in features.columns if name != features.active_geometry_name]
     if column is None:
         column = found[0] if len(found) == 1 else "label" if "label" in found else None
