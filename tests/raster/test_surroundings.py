@@ -30,6 +30,7 @@ def test_workers_are_where_their_work_comes_from(tmp_path: Path, monkeypatch: py
 
 
 def test_keys_of_a_session_go_along() -> None:
+    pytest.importorskip("boto3")
     with rasterio.Env(AWSSession(aws_access_key_id="key", aws_secret_access_key="secret")):
         here = Surroundings.now()
     with rasterio.Env(GDAL_HTTP_TIMEOUT="7"):
