@@ -102,7 +102,13 @@ def compare(name: str, model: Any, X: np.ndarray, rounds: int) -> None:
             "probabilities, 2 threads": lambda: two.predict_proba(X),
         }
     times, results = seconds(work, rounds)
-    bars = {"labels": 6, "labels, 2 threads": 11, "probabilities": 4} if forest else {"labels": 2, "components": 1.3}
+    bars = (
+        {"labels": 6, "labels, 2 threads": 11, "probabilities": 4}
+        if forest
+        else {"components": 1.3}
+        if hasattr(model, "steps")
+        else {"labels": 2}
+    )
     for what in [each for each in work if not each.startswith("source")]:
         source = f"source {what.partition(',')[0]}"
         off = np.abs(results[what] - results[source]).max()

@@ -14,7 +14,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge, SGD
 from sklearn.svm import LinearSVR
 
 from pixelwise.errors import EngineError
-from pixelwise_fast.program import in_blocks, read_only
+from pixelwise_fast.program import MANY, in_blocks, read_only
 from pixelwise_fast.scalers import DTYPES, affine_of, ask
 
 __all__ = ["AffineProgram", "read"]
@@ -178,7 +178,7 @@ class AffineProgram:
             """Map some rows."""
             _map(table[part], weights, offsets, reach, made[part], beyond[part])
 
-        in_blocks(work, len(table), n_jobs)
+        in_blocks(work, len(table), n_jobs, least=MANY)
         rows = np.flatnonzero(beyond)
         if len(rows):
             made[rows] = ask(self.source, method, table, rows, kind).reshape(len(rows), -1)

@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 
 from pixelwise.errors import EngineError
 from pixelwise_fast.codes import MISSING, FloatScale, RankScale
+from pixelwise_fast.full import add_full, fill, full_depth
 from pixelwise_fast.program import as_table, in_blocks, read_only
 from pixelwise_fast.trees import TreeTable, pack_trees
 from pixelwise_fast.walk import add_leaves
@@ -124,6 +125,7 @@ class BoostedProgram:
         table = as_table(X, self.scale.dtype_of(X), self.trees.n_features)
         arrays, leaves, column = self.trees.arrays, read_only(self.leaves), read_only(self.column)
         found: dict[int, np.ndarray] = {}
+        depth = full_depth(self.trees)
 
         def work(part: slice) -> None:
             """Add the trees up for some rows."""
@@ -134,9 +136,13 @@ class BoostedProgram:
             wide = bool(seen & MISSING)
             if wide:
                 codes, _ = self.scale.codes(table[part], wide=True)
-            sums = np.repeat(self.start[:, None], len(table[part]), axis=1)
-            add_leaves(*arrays, codes, self.trees.layout(wide), leaves, column, sums)
-            found[part.start] = self.finish(method, sums)
+            n, layout = len(table[part]), self.trees.layout(wide)
+            sums = np.repeat(self.start[:, None], -(-n // 8) * 8 if depth else n, axis=1)
+            if depth:
+                add_full(*fill(self.trees, leaves, depth, wide), depth, codes, int(layout[0]), column, sums)
+            else:
+                add_leaves(*arrays, codes, layout, leaves, column, sums)
+            found[part.start] = self.finish(method, np.ascontiguousarray(sums[:, :n]))
 
         in_blocks(work, len(table), self.n_jobs if n_jobs is None else n_jobs)
         return np.concatenate([found[first] for first in sorted(found)])

@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 from pixelwise.errors import EngineError
 from pixelwise_fast.affine import AffineProgram
 from pixelwise_fast.affine import read as read_affine
-from pixelwise_fast.program import in_blocks, read_only
+from pixelwise_fast.program import MANY, in_blocks, read_only
 from pixelwise_fast.scalers import DTYPES, affine_of, ask
 
 __all__ = ["LinearProgram", "read"]
@@ -176,7 +176,7 @@ class LinearProgram:
             """Label some rows."""
             _decide(table[part], weights, offsets, growth, number[part], close[part])
 
-        in_blocks(work, len(table), n_jobs)
+        in_blocks(work, len(table), n_jobs, least=MANY)
         rows = np.flatnonzero(close)
         if len(rows):
             number[rows] = self._asked(table, rows, dtype)

@@ -9,10 +9,12 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils import check_array
 
-__all__ = ["BLOCK", "as_table", "in_blocks", "read_only"]
+__all__ = ["BLOCK", "MANY", "as_table", "in_blocks", "read_only"]
 
 #: Rows that one thread takes at a time: enough that reading the trees from memory does not count.
 BLOCK = 16384
+#: Rows of an affine map for which a thread pays, as one pixel takes some hundredths of a microsecond.
+MANY = 2**19
 #: What the kernels take as it is, because all libraries do; all else becomes what the estimator itself would make of it.
 _DTYPES = ("uint8", "int8", "uint16", "int16", "float32", "float64")
 
@@ -54,7 +56,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def in_blocks(work: Callable[[slice], None], n_rows: int, n_jobs: int | None) -> None:
+def in_blocks(work: Callable[[slice], None], n_rows: int, n_jobs: int | None, least: int = 1) -> None:
     """Call `work` with slices of rows, in threads.
 
     Parameters
@@ -65,8 +67,10 @@ def in_blocks(work: Callable[[slice], None], n_rows: int, n_jobs: int | None) ->
         Number of rows.
     n_jobs : int or None
         Number of threads, as scikit-learn counts them.
+    least : int, default=1
+        Rows for which one more thread pays: to start them takes some milliseconds.
     """
-    threads = effective_n_jobs(n_jobs)
+    threads = max(1, min(effective_n_jobs(n_jobs), n_rows // least))
     # Whole rounds, so that no thread waits for the last block of another.
     rounds = -(-n_rows // (BLOCK * threads))
     size = max(1, -(-n_rows // (rounds * threads)))

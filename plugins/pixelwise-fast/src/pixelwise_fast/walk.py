@@ -216,7 +216,8 @@ def add_leaves(nodes, starts, lead, codes, layout, leaves, column, sums):  # typ
     """Add to ``sums[column[tree]]``, of shape (n_columns, n), the value of each tree's leaf, tree by tree."""
     place, steps, final = np.empty(_CHUNK // 8, np.uint32), np.empty(_CHUNK // 8, np.uint32), np.empty(_CHUNK, np.uint32)
     n, n_trees, width, end = sums.shape[1], lead.shape[0], np.int64(layout[0]), 0
-    between = _bounds(codes, layout, n)
+    order, codes = _arranged(nodes, starts, codes, layout, n)
+    between, so_far = _bounds(codes, layout, n), sums.copy()
     while end < n_trees:
         start, end = end, _some_trees(starts, end, n_trees)
         for row in range(0, n, _CHUNK):
@@ -224,9 +225,12 @@ def add_leaves(nodes, starts, lead, codes, layout, leaves, column, sums):  # typ
             here, there = codes[row * width :], between[row // 4 * width :]
             for number in range(start, end):
                 _descend(nodes[starts[number] : starts[number + 1]], lead[number], here, there, layout, m, place, steps, final)
-                line = sums[column[number]]
+                line = so_far[column[number]]
                 for j in range(m):
                     line[row + j] += leaves[final[j]]
+    for k in range(sums.shape[0]):
+        for i in range(n):
+            sums[k, order[i]] = so_far[k, i]
 
 
 @njit(cache=True, nogil=True)
