@@ -102,13 +102,11 @@ def compare(name: str, model: Any, X: np.ndarray, rounds: int) -> None:
             "probabilities, 2 threads": lambda: two.predict_proba(X),
         }
     times, results = seconds(work, rounds)
-    bars = (
-        {"labels": 6, "labels, 2 threads": 11, "probabilities": 4}
-        if forest
-        else {"components": 1.3}
-        if hasattr(model, "steps")
-        else {"labels": 2}
-    )
+    bars = {"labels": 2}
+    if forest:
+        bars = {"labels": 6, "labels, 2 threads": 11, "probabilities": 4}
+    elif hasattr(model, "steps"):
+        bars = {"components": 1.3}
     for what in [each for each in work if not each.startswith("source")]:
         source = f"source {what.partition(',')[0]}"
         off = np.abs(results[what] - results[source]).max()
